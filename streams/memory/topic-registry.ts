@@ -1,0 +1,160 @@
+/**
+ * What logs that live in one process share: the declared topics, append and hint listeners, and groups.
+ *
+ * A registry does no input or output. Listeners are called in a microtask, once for all appends of a turn, so an
+ * append never runs foreign code. Groups balance their members within the process: partition p belongs to member
+ * p modulo the number of members, and a partition is given to its new member only after its old one let it go.
+ */
+import { EngineError } from '../../schemas/errors.js';
+import type { AssignmentListener, Hint, Membership, TopicSpec } from '../log/event-log.js';
+import { compareKeys } from './key-order.js';
+
+interface Member {
+  readonly listener: AssignmentListener;
+  assigned: readonly number[];
+}
+
+interface Group {
+  members: Member[];
+  /** Rebalances run one after another. */
+  rebalanced: Promise<void>;
+}
+
+export class TopicRegistry {
+  private readonly specs = new Map<string, TopicSpec>();
+  private readonly appendListeners = new Map<string, Set<() => void>>();
+  private readonly hintListeners = new Map<string, Set<(hints: readonly Hint[]) => void>>();
+  private readonly groups = new Map<string, Group>();
+  private readonly appended = new Set<string>();
+
+  /**
+   * Declares topics; all or none. Returns those that are new or whose retention changed. Throws TOPIC_MISMATCH.
+   */
+  declare(specs: readonly TopicSpec[]): readonly TopicSpec[] {
+    for (const spec of specs) this.requireCompatible(spec);
+    const changed = specs.filter((spec) => {
+      const existing = this.specs.get(spec.name);
+      return existing === undefined || existing.retentionMs !== spec.retentionMs;
+    });
+    for (const spec of changed) this.specs.set(spec.name, Object.freeze({ ...spec }));
+    return changed;
+  }
+
+  private requireCompatible(spec: TopicSpec): void {
+    if (!Number.isInteger(spec.partitions) || spec.partitions < 1) {
+      throw new EngineError('TOPIC_MISMATCH', `Topic '${spec.name}' needs at least 1 partition, got ${spec.partitions}.`);
+    }
+    const existing = this.specs.get(spec.name);
+    if (existing === undefined) return;
+    if (existing.partitions === spec.partitions && existing.class === spec.class) return;
+    throw new EngineError(
+      'TOPIC_MISMATCH',
+      `Topic '${spec.name}' has ${existing.partitions} partitions of class ${existing.class}, but ${spec.partitions} of ` +
+        `class ${spec.class} were asked for; change the declaration, or repartition the topic.`,
+      { context: { topic: spec.name } },
+    );
+  }
+
+  topic(name: string): TopicSpec {
+    const spec = this.specs.get(name);
+    if (spec !== undefined) return spec;
+    throw new EngineError('TOPIC_UNKNOWN', `Topic '${name}' does not exist; create it before using it.`, {
+      context: { topic: name },
+    });
+  }
+
+  /** A topic that stores records, which hint topics do not. */
+  storedTopic(name: string): TopicSpec {
+    const spec = this.topic(name);
+    if (spec.class !== 'hint') return spec;
+    throw new EngineError('TOPIC_MISMATCH', `Topic '${name}' is of class hint and stores no records; use sendHints.`, {
+      context: { topic: name },
+    });
+  }
+
+  topics(): readonly TopicSpec[] {
+    return [...this.specs.values()].sort((left, right) => compareKeys(left.name, right.name));
+  }
+
+  onAppend(topic: string, listener: () => void): () => void {
+    this.topic(topic);
+    return subscribe(this.appendListeners, topic, listener);
+  }
+
+  /** Tells listeners, soon, that a topic grew. */
+  notifyAppended(topic: string): void {
+    if (this.appended.has(topic) || !this.appendListeners.has(topic)) return;
+    this.appended.add(topic);
+    queueMicrotask(() => {
+      this.appended.delete(topic);
+      for (const listener of [...(this.appendListeners.get(topic) ?? [])]) listener();
+    });
+  }
+
+  onHints(topic: string, listener: (hints: readonly Hint[]) => void): () => void {
+    this.topic(topic);
+    return subscribe(this.hintListeners, topic, listener);
+  }
+
+  sendHints(topic: string, hints: readonly Hint[]): void {
+    this.topic(topic);
+    if (hints.length === 0 || !this.hintListeners.has(topic)) return;
+    queueMicrotask(() => {
+      for (const listener of [...(this.hintListeners.get(topic) ?? [])]) listener(hints);
+    });
+  }
+
+  async join(name: string, topic: string, listener: AssignmentListener): Promise<Membership> {
+    const { partitions } = this.topic(topic);
+    const id = `${name}\n${topic}`;
+    const group = this.groups.get(id) ?? { members: [], rebalanced: Promise.resolve() };
+    this.groups.set(id, group);
+    const member: Member = { listener, assigned: [] };
+    group.members.push(member);
+    await this.rebalance(group, partitions, []);
+    const leave = async (): Promise<void> => {
+      if (!group.members.includes(member)) return;
+      group.members = group.members.filter((other) => other !== member);
+      await this.rebalance(group, partitions, [member]);
+    };
+    return { leave };
+  }
+
+  /** Takes away first, then hands out; `leavers` end with nothing. */
+  private rebalance(group: Group, partitions: number, leavers: readonly Member[]): Promise<void> {
+    const run = async (): Promise<void> => {
+      const { members } = group;
+      const target = new Map<Member, readonly number[]>(leavers.map((member) => [member, []]));
+      members.forEach((member, i) => target.set(member, partitionsOf(i, members.length, partitions)));
+      for (const [member, wanted] of target) {
+        await assign(member, member.assigned.filter((partition) => wanted.includes(partition)));
+      }
+      for (const [member, wanted] of target) await assign(member, wanted);
+    };
+    const done = group.rebalanced.then(run);
+    group.rebalanced = done.catch(() => undefined);
+    return done;
+  }
+}
+
+async function assign(member: Member, partitions: readonly number[]): Promise<void> {
+  const same = partitions.length === member.assigned.length && partitions.every((p, i) => p === member.assigned[i]);
+  if (same) return;
+  member.assigned = partitions;
+  await member.listener(partitions);
+}
+
+function partitionsOf(memberIndex: number, memberCount: number, partitions: number): number[] {
+  const all = Array.from({ length: partitions }, (_, partition) => partition);
+  return all.filter((partition) => partition % memberCount === memberIndex);
+}
+
+function subscribe<T>(listeners: Map<string, Set<T>>, topic: string, listener: T): () => void {
+  const own = listeners.get(topic) ?? new Set<T>();
+  listeners.set(topic, own);
+  own.add(listener);
+  return () => {
+    own.delete(listener);
+    if (own.size === 0 && listeners.get(topic) === own) listeners.delete(topic);
+  };
+}
