@@ -1,0 +1,197 @@
+/**
+ * Writes Avro's binary encoding, either into memory of its own that grows, or into a caller's buffer that does not.
+ *
+ * Invariant: not one byte outside [start, end) of the value is touched, so values can be packed into a shared buffer.
+ * Values arrive checked by the generated code; text is checked here, where it is looked at anyway. The two reasons to
+ * stop are thrown as constants without a stack: the caller turns them into a full error, or into a negative position.
+ */
+
+/** The value does not fit its schema; describe-fault.ts finds out where. */
+export const VALUE_INVALID = new (class ValueInvalid extends Error {})('value does not fit the schema');
+/** The caller's buffer is too small. */
+export const TARGET_FULL = new (class TargetFull extends Error {})('target buffer is full');
+
+const TWO_27 = 134_217_728;
+
+/** Longest text tried as ASCII, character by character; also keeps the length prefix in one byte (63 is the bound). */
+const SHORT_TEXT_MAX = 40;
+
+/** Longest bytes copied in a loop, below which a native copy costs more than it saves. */
+const SHORT_BYTES_MAX = 24;
+
+/** Bytes of an integer of 54 bits, the most that a zig-zag of a safe integer takes. */
+const LONG_WIDTH_MAX = 8;
+
+const SCRATCH_BYTES_START = 4096;
+/** Scratch memory above this is given back after use, so that one large value does not stay for good. */
+const SCRATCH_BYTES_KEPT = 1_048_576;
+
+export class BinaryWriter {
+  position = 0;
+  private bytes: Buffer;
+  private limit: number;
+  private scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES_START);
+  private growing = true;
+
+  constructor() {
+    this.bytes = this.scratch;
+    this.limit = this.scratch.length;
+  }
+
+  /** Starts a value in the writer's own, growing memory. */
+  openScratch(): void {
+    this.bytes = this.scratch;
+    this.limit = this.scratch.length;
+    this.position = 0;
+    this.growing = true;
+  }
+
+  /** Starts a value in a caller's buffer, which stays as large as it is. */
+  openTarget(target: Buffer, position: number): void {
+    this.bytes = target;
+    this.limit = target.length;
+    this.position = position;
+    this.growing = false;
+  }
+
+  /** Lets go of the caller's buffer; the position stays to be read. */
+  closeTarget(): void {
+    this.bytes = this.scratch;
+    this.limit = 0;
+    this.growing = false;
+  }
+
+  /** A copy of what stands in the writer's own memory. */
+  takeScratch(): Buffer {
+    const size = this.position;
+    const copy = Buffer.allocUnsafe(size);
+    this.bytes.copy(copy, 0, 0, size);
+    if (this.scratch.length > SCRATCH_BYTES_KEPT) this.scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES_START);
+    return copy;
+  }
+
+  writeByte(byte: number): void {
+    this.require(1);
+    this.bytes[this.position++] = byte;
+  }
+
+  /** Zig-zag variable-length integer; see BinaryReader.readLong for the split at 28 bits. */
+  writeLong(value: number): void {
+    // Only close to the end is the exact width worth knowing: a value that just fits must not be refused.
+    if (this.position + LONG_WIDTH_MAX > this.limit) this.require(longWidth(value));
+    const bytes = this.bytes;
+    let position = this.position;
+    if (value >= -0x4000_0000 && value < 0x4000_0000) {
+      let rest = (value << 1) ^ (value >> 31);
+      // Unsigned shift: zig-zag of a 31-bit number fills all 32 bits.
+      while (rest >>> 0 > 0x7f) {
+        bytes[position++] = (rest & 0x7f) | 0x80;
+        rest >>>= 7;
+      }
+      bytes[position++] = rest;
+    } else {
+      const magnitude = value < 0 ? -value - 1 : value;
+      let high = Math.floor(magnitude / TWO_27);
+      const low = (magnitude - high * TWO_27) * 2 + (value < 0 ? 1 : 0);
+      bytes[position++] = (low & 0x7f) | 0x80;
+      bytes[position++] = ((low >>> 7) & 0x7f) | 0x80;
+      bytes[position++] = ((low >>> 14) & 0x7f) | 0x80;
+      bytes[position++] = ((low >>> 21) & 0x7f) | 0x80;
+      while (high > 0x7f) {
+        bytes[position++] = (high & 0x7f) | 0x80;
+        high >>>= 7;
+      }
+      bytes[position++] = high;
+    }
+    this.position = position;
+  }
+
+  writeFloat(value: number): void {
+    this.require(4);
+    this.bytes.writeFloatLE(value, this.position);
+    this.position += 4;
+  }
+
+  writeDouble(value: number): void {
+    this.require(8);
+    this.bytes.writeDoubleLE(value, this.position);
+    this.position += 8;
+  }
+
+  writeString(value: unknown): void {
+    if (typeof value !== 'string') throw VALUE_INVALID;
+    const length = value.length;
+    if (length <= SHORT_TEXT_MAX) {
+      this.require(length + 1);
+      const bytes = this.bytes;
+      const position = this.position;
+      let i = 0;
+      let code = 0;
+      for (; i < length; i++) {
+        code = value.charCodeAt(i);
+        if (code > 0x7f) break;
+        bytes[position + 1 + i] = code;
+      }
+      if (i === length) {
+        bytes[position] = length << 1;
+        this.position = position + 1 + length;
+        return;
+      }
+    }
+    this.writeLongText(value);
+  }
+
+  writeBytes(value: Uint8Array): void {
+    this.writeLong(value.length);
+    this.writeFixed(value);
+  }
+
+  writeFixed(value: Uint8Array): void {
+    const size = value.length;
+    this.require(size);
+    const { bytes, position } = this;
+    if (size <= SHORT_BYTES_MAX) {
+      for (let i = 0; i < size; i++) bytes[position + i] = value[i] as number;
+    } else {
+      bytes.set(value, position);
+    }
+    this.position = position + size;
+  }
+
+  private writeLongText(value: string): void {
+    // A lone surrogate has no UTF-8: Node would write U+FFFD in its place and two different texts would become one.
+    if (LONE_SURROGATE.test(value)) throw VALUE_INVALID;
+    const size = Buffer.byteLength(value, 'utf8');
+    this.writeLong(size);
+    this.require(size);
+    this.bytes.write(value, this.position, size, 'utf8');
+    this.position += size;
+  }
+
+  private require(size: number): void {
+    if (this.position + size > this.limit) this.grow(size);
+  }
+
+  private grow(size: number): void {
+    if (!this.growing) throw TARGET_FULL;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.limit * 2, this.position + size));
+    this.bytes.copy(larger, 0, 0, this.position);
+    this.scratch = larger;
+    this.bytes = larger;
+    this.limit = larger.length;
+  }
+}
+
+/** With the u flag a surrogate matches only where it is not part of a pair. */
+export const LONE_SURROGATE = /\p{Surrogate}/u;
+
+function longWidth(value: number): number {
+  let rest = value < 0 ? -2 * value - 1 : 2 * value;
+  let width = 1;
+  // Dividing a power of two out is exact but for the bits dropped, which do not change the width.
+  while (rest >= 128) {
+    rest /= 128;
+    width++;
+  }
+  return width;
+}
