@@ -1,0 +1,249 @@
+/**
+ * Binary layout of a batch of log records, as stored by logs that keep their own files.
+ *
+ *   header, 38 bytes   version u8, reserved u8, crc32 u32 of everything after it, count u32, base offset, last offset,
+ *                      first and last timestamp (u48 each), place of the names u32
+ *   records            shape u8: which of these follow; offset gap, timestamp step, then key, value, then origin
+ *                      (source, operator, offset step, index)
+ *   names              sources and operators that the origins refer to by number
+ *
+ * Numbers of records are Avro's zig-zag varints. Offsets rise but need not be adjacent, since compaction leaves gaps.
+ * Invariant: what is decoded equals what was added, or the decoder throws CODEC_CORRUPT; values are slices of the
+ * batch's own buffer, which nobody writes to again.
+ */
+import { crc32 } from 'node:zlib';
+import { BinaryReader } from '../../schemas/binary-reader.js';
+import { BinaryWriter, VALUE_INVALID } from '../../schemas/binary-writer.js';
+import { EngineError, invariant } from '../../schemas/errors.js';
+import type { LogRecord, Origin } from './event-log.js';
+
+const VERSION = 1;
+const HEADER_BYTES = 38;
+/** The checksum covers everything behind itself. */
+const CHECKED_FROM = 6;
+
+/** Bits of a record's shape. A record right behind its predecessor, of the same time and without origin, has none. */
+const HAS_GAP = 1;
+const HAS_STEP = 2;
+const HAS_ORIGIN = 4;
+
+export interface BatchHeader {
+  readonly count: number;
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  /** Timestamps of the first and the latest record. */
+  readonly firstTimestamp: number;
+  readonly lastTimestamp: number;
+}
+
+/** What the writer takes: a LogRecord, or an outgoing record that was given its place. */
+export interface BatchEntry {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly origin?: Origin | undefined;
+}
+
+/** Collects records of one partition into a batch. Reusable: `finish` empties it. */
+export class RecordBatchWriter {
+  count = 0;
+  private readonly writer = new BinaryWriter();
+  private readonly sources = new NameTable();
+  private readonly operators = new NameTable();
+  private baseOffset = 0;
+  private nextOffset = 0;
+  private firstTimestamp = 0;
+  private timestamp = 0;
+  private lastTimestamp = 0;
+  private originOffset = 0;
+
+  /** Bytes collected so far. */
+  get bytes(): number {
+    return this.count === 0 ? 0 : this.writer.position;
+  }
+
+  /** Adds a record behind all others. Throws EVENT_INVALID, with nothing added, for a key that is not Unicode. */
+  add(offset: number, timestamp: number, record: BatchEntry): void {
+    if (this.count === 0) this.begin(offset, timestamp);
+    invariant(offset >= this.nextOffset, `Offset ${offset} was added behind offset ${this.nextOffset - 1}`);
+    const { writer } = this;
+    const start = writer.position;
+    const { key, value, origin } = record;
+    const gap = offset - this.nextOffset;
+    const step = timestamp - this.timestamp;
+    writer.writeByte((gap > 0 ? HAS_GAP : 0) | (step !== 0 ? HAS_STEP : 0) | (origin === undefined ? 0 : HAS_ORIGIN));
+    if (gap > 0) writer.writeLong(gap);
+    if (step !== 0) writer.writeLong(step);
+    try {
+      writer.writeString(key);
+    } catch (error) {
+      writer.position = start;
+      throw error === VALUE_INVALID ? keyInvalid(key) : error;
+    }
+    writer.writeBytes(value);
+    if (origin !== undefined) this.writeOrigin(origin);
+    this.nextOffset = offset + 1;
+    this.timestamp = timestamp;
+    this.lastTimestamp = Math.max(this.lastTimestamp, timestamp);
+    this.count++;
+  }
+
+  private begin(offset: number, timestamp: number): void {
+    this.writer.openScratch();
+    for (let i = 0; i < HEADER_BYTES; i++) this.writer.writeByte(0);
+    this.sources.clear();
+    this.operators.clear();
+    this.baseOffset = this.nextOffset = offset;
+    this.firstTimestamp = this.timestamp = this.lastTimestamp = timestamp;
+    this.originOffset = 0;
+  }
+
+  private writeOrigin(origin: Origin): void {
+    const { writer } = this;
+    writer.writeLong(this.sources.indexOf(origin.source));
+    writer.writeLong(this.operators.indexOf(origin.operator));
+    writer.writeLong(origin.offset - this.originOffset);
+    writer.writeLong(origin.index);
+    this.originOffset = origin.offset;
+  }
+
+  /** The batch, in a buffer of its own. At least one record must have been added. */
+  finish(): Buffer {
+    invariant(this.count > 0, 'A batch needs at least one record');
+    const { writer } = this;
+    const namesAt = writer.position;
+    this.sources.write(writer);
+    this.operators.write(writer);
+    const batch = writer.takeScratch();
+    batch[0] = VERSION;
+    batch.writeUInt32LE(this.count, 6);
+    batch.writeUIntLE(this.baseOffset, 10, 6);
+    batch.writeUIntLE(this.nextOffset - 1, 16, 6);
+    batch.writeUIntLE(this.firstTimestamp, 22, 6);
+    batch.writeUIntLE(this.lastTimestamp, 28, 6);
+    batch.writeUInt32LE(namesAt, 34);
+    batch.writeUInt32LE(crc32(batch.subarray(CHECKED_FROM)), 2);
+    this.count = 0;
+    return batch;
+  }
+}
+
+/** Numbers names in the order of their first use. */
+class NameTable {
+  private readonly indexes = new Map<string, number>();
+  private latest: string | undefined;
+  private latestIndex = 0;
+
+  /** Runs of one name are the rule, so the latest is compared before it is looked up. */
+  indexOf(name: string): number {
+    if (name === this.latest) return this.latestIndex;
+    const known = this.indexes.get(name);
+    const index = known ?? this.indexes.size;
+    if (known === undefined) this.indexes.set(name, index);
+    this.latest = name;
+    this.latestIndex = index;
+    return index;
+  }
+
+  write(writer: BinaryWriter): void {
+    writer.writeLong(this.indexes.size);
+    for (const name of this.indexes.keys()) writer.writeString(name);
+  }
+
+  clear(): void {
+    this.indexes.clear();
+    this.latest = undefined;
+  }
+}
+
+/** Encodes records that have their place already, as compaction does. */
+export function encodeBatch(records: readonly LogRecord[]): Buffer {
+  const writer = new RecordBatchWriter();
+  for (const record of records) writer.add(record.offset, record.timestamp, record);
+  return writer.finish();
+}
+
+/** Reads what a batch says about itself, without checking or decoding its records. Throws CODEC_CORRUPT. */
+export function readBatchHeader(batch: Buffer): BatchHeader {
+  if (batch.length < HEADER_BYTES) throw corrupt(`it has ${batch.length} bytes, fewer than its header`);
+  if (batch[0] !== VERSION) throw corrupt(`its version is ${batch[0]}; this build reads version ${VERSION}`);
+  return {
+    count: batch.readUInt32LE(6),
+    baseOffset: batch.readUIntLE(10, 6),
+    lastOffset: batch.readUIntLE(16, 6),
+    firstTimestamp: batch.readUIntLE(22, 6),
+    lastTimestamp: batch.readUIntLE(28, 6),
+  };
+}
+
+/** Decoding is synchronous, so one reader does. */
+const reader = new BinaryReader();
+
+/**
+ * The records at or above offset `from`. The buffer belongs to the records from now on. Records below `from` are
+ * walked over without being built. Throws CODEC_CORRUPT.
+ */
+export function decodeBatch(batch: Buffer, from = 0): LogRecord[] {
+  const header = readBatchHeader(batch);
+  const namesAt = batch.readUInt32LE(34);
+  if (crc32(batch.subarray(CHECKED_FROM)) !== batch.readUInt32LE(2)) throw corrupt('its checksum does not match');
+  if (namesAt < HEADER_BYTES || namesAt > batch.length) throw corrupt(`its names are said to stand at ${namesAt}`);
+  reader.open(batch, namesAt);
+  const sources = readNames();
+  const operators = readNames();
+  reader.close();
+
+  reader.open(batch.subarray(0, namesAt), HEADER_BYTES);
+  const records: LogRecord[] = [];
+  const walk = { offset: header.baseOffset - 1, timestamp: header.firstTimestamp, originOffset: 0 };
+  for (let i = 0; i < header.count; i++) {
+    const shape = readByte(batch);
+    walk.offset += 1 + ((shape & HAS_GAP) === 0 ? 0 : reader.readLong());
+    if ((shape & HAS_STEP) !== 0) walk.timestamp += reader.readLong();
+    const wanted = walk.offset >= from;
+    const key = wanted ? reader.readString() : (readSlice(batch), '');
+    const value = readSlice(batch);
+    const origin = (shape & HAS_ORIGIN) === 0 ? undefined : readOrigin(sources, operators, walk);
+    if (wanted) records.push({ offset: walk.offset, key, value, timestamp: walk.timestamp, origin });
+  }
+  reader.close();
+  return records;
+}
+
+function readNames(): string[] {
+  const names: string[] = [];
+  const count = reader.readCount(1);
+  for (let i = 0; i < count; i++) names.push(reader.readString());
+  return names;
+}
+
+function readByte(batch: Buffer): number {
+  const byte = batch[reader.position++];
+  return byte ?? reader.fail('the batch ends within a record');
+}
+
+function readSlice(batch: Buffer): Buffer {
+  const length = reader.readLong();
+  const start = reader.position;
+  if (length < 0 || start + length > batch.length) reader.fail(`a length is ${length}, which the batch does not hold`);
+  reader.position = start + length;
+  return batch.subarray(start, start + length);
+}
+
+function readOrigin(
+  sources: readonly string[],
+  operators: readonly string[],
+  walk: { originOffset: number },
+): Origin {
+  const source = sources[reader.readLong()] ?? reader.fail('an origin names an unknown source');
+  const operator = operators[reader.readLong()] ?? reader.fail('an origin names an unknown operator');
+  walk.originOffset += reader.readLong();
+  return { source, operator, offset: walk.originOffset, index: reader.readLong() };
+}
+
+function corrupt(reason: string): EngineError {
+  return new EngineError('CODEC_CORRUPT', `A stored batch of records is damaged: ${reason}.`);
+}
+
+function keyInvalid(key: string): EngineError {
+  return new EngineError('EVENT_INVALID', `Key ${JSON.stringify(key)} holds half a surrogate pair; expected Unicode text.`);
+}
