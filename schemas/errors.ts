@@ -27,7 +27,11 @@ export const ERROR_CODES = {
   EVENT_TIME_INVALID: entry(400, false, 'An event timestamp is outside the accepted range.'),
   // Runtime: log, state, tasks
   INVARIANT_VIOLATED: entry(500, false, 'A condition the code relies on does not hold; the task stops.'),
-  TASK_FENCED: entry(409, false, 'Another owner committed for this partition; this owner must stop and drop its cache.'),
+  TASK_FENCED: entry(
+    409,
+    false,
+    'Another owner committed for this partition; this owner must stop and drop its cache.',
+  ),
   TASK_FAILED: entry(500, false, 'A task stopped on an error that its policy does not absorb.'),
   OFFSET_OUT_OF_RANGE: entry(500, false, 'The requested offset is no longer, or not yet, in the log.'),
   TOPIC_UNKNOWN: entry(404, false, 'The topic does not exist.'),

@@ -7,6 +7,10 @@
  * checked-in output can never drift from the schemas.
  */
 
+import { parseSchema } from './avro.js';
+import type { EmbeddedSchema } from './avro-schemas.js';
+import { formatFingerprint } from './fingerprint.js';
+
 /** The part of an Avro schema that Freshet uses. */
 export type AvroSchema = string | AvroSchema[] | AvroRecord | AvroEnum | AvroArray | AvroMap;
 export interface AvroField {
@@ -82,7 +86,7 @@ export function renderRecords(schemas: readonly AvroRecord[]): string {
     sections.push(renderInterface(schema, 'decoded', names), renderInterface(schema, 'draft', names));
   }
   sections.push(
-    `export const RECORD_KINDS = [\n${kinds.map((kind) => `  '${kind}',\n`).join('')}] as const;\n` +
+    `export const RECORD_KINDS = ${renderTexts(kinds)} as const;\n` +
       '/** Name of a top-level record: what a topic may hold. */\nexport type RecordKind = (typeof RECORD_KINDS)[number];',
     `export interface RecordByKind {\n${kinds.map((kind) => `  ${kind}: ${kind};\n`).join('')}}`,
     `export interface DraftByKind {\n${kinds.map((kind) => `  ${kind}: ${kind}Draft;\n`).join('')}}`,
@@ -91,20 +95,59 @@ export function renderRecords(schemas: readonly AvroRecord[]): string {
   return `${sections.join('\n\n')}\n`;
 }
 
-/** Renders avro-schemas.ts: kind → schema, documentation left out since it is not part of a schema's identity. */
-export function renderSchemas(schemas: readonly AvroRecord[]): string {
-  const sorted = [...schemas].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const lines = sorted.map((schema) => `  ${schema.name}:\n    '${JSON.stringify(withoutDocs(schema))}',\n`);
+/**
+ * Renders avro-schemas.ts: the schemas in force and the earlier released ones, documentation left out since it is not
+ * part of a schema's identity. Fingerprints are computed here, so that a process parses only the schemas it meets.
+ * @param history released versions; those that are still in force are left out
+ */
+export function renderSchemas(schemas: readonly AvroRecord[], history: readonly AvroRecord[]): string {
+  const current = embed(schemas);
+  const known = new Set(current.map((schema) => schema.fingerprint));
+  const earlier = embed(history).filter((schema) => !known.has(schema.fingerprint));
   return `${BANNER}
  *
- * JSON text of each record's schema, without documentation. Text, because parsing it once is faster to load than the
- * same thing as an object literal, and nobody can change it by accident.
+ * JSON text of each schema with its fingerprint. Text, because parsing it is faster to load than the same thing as an
+ * object literal, and nobody can change it by accident.
  */
-import type { RecordKind } from './records.js';
+export interface EmbeddedSchema {
+  readonly kind: string;
+  /** CRC-64-AVRO of the canonical form, 16 hexadecimal digits. */
+  readonly fingerprint: string;
+  readonly schema: string;
+}
 
-export const AVRO_SCHEMAS: Readonly<Record<RecordKind, string>> = {
-${lines.join('')}};
+/** One a record kind: what is written, and what is read into. */
+export const AVRO_SCHEMAS: readonly EmbeddedSchema[] = [${renderEmbedded(current)}];
+
+/** Released earlier and no longer written; still read. */
+export const AVRO_HISTORY: readonly EmbeddedSchema[] = [${renderEmbedded(earlier)}];
 `;
+}
+
+/** File name of a released schema in schemas/history. */
+export function historyFileName(schema: AvroRecord): string {
+  return `${schema.name}.${fingerprintText(schema)}.avsc`;
+}
+
+const fingerprintText = (schema: AvroRecord): string =>
+  formatFingerprint(parseSchema(JSON.stringify(schema)).fingerprint);
+
+function embed(schemas: readonly AvroRecord[]): EmbeddedSchema[] {
+  return schemas
+    .map((schema) => ({
+      kind: schema.name,
+      fingerprint: fingerprintText(schema),
+      schema: JSON.stringify(withoutDocs(schema)),
+    }))
+    .sort((a, b) => (a.kind + a.fingerprint < b.kind + b.fingerprint ? -1 : 1));
+}
+
+function renderEmbedded(schemas: readonly EmbeddedSchema[]): string {
+  const entries = schemas.map(
+    ({ kind, fingerprint, schema }) =>
+      `  {\n    kind: '${kind}',\n    fingerprint: '${fingerprint}',\n    schema:\n      '${schema.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}',\n  },\n`,
+  );
+  return entries.length === 0 ? '' : `\n${entries.join('')}`;
 }
 
 /** Schema without its `doc` attributes. */
@@ -150,11 +193,16 @@ function shape(schema: AvroSchema): string {
 
 function renderEnum(schema: AvroEnum): string {
   const constant = `${schema.name.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase()}S`;
-  const symbols = schema.symbols.map((symbol) => `  '${symbol}',\n`).join('');
   return (
-    `${renderDoc(schema.doc, '')}export const ${constant} = [\n${symbols}] as const;\n` +
+    `${renderDoc(schema.doc, '')}export const ${constant} = ${renderTexts(schema.symbols)} as const;\n` +
     `export type ${schema.name} = (typeof ${constant})[number];`
   );
+}
+
+/** Array of texts, laid out as prettier would: on one line when that is short. */
+function renderTexts(texts: readonly string[]): string {
+  const line = `[${texts.map((text) => `'${text}'`).join(', ')}]`;
+  return line.length <= 70 ? line : `[\n${texts.map((text) => `  '${text}',\n`).join('')}]`;
 }
 
 type Form = 'decoded' | 'draft';
@@ -169,6 +217,7 @@ function renderInterface(schema: AvroRecord, form: Form, names: Names): string {
   const lines: string[] = [];
   if (form === 'decoded') {
     lines.push(`${renderDoc(schema.doc, '')}export interface ${schema.name} {\n`);
+    if (names.kinds.has(schema.name)) requireNoKindField(schema);
     if (names.kinds.has(schema.name)) lines.push(`  readonly kind: '${schema.name}';\n`);
   } else {
     lines.push(`export interface ${schema.name}Draft {\n`);
@@ -180,6 +229,11 @@ function renderInterface(schema: AvroRecord, form: Form, names: Names): string {
     lines.push(`  readonly ${field.name}${optional ? '?' : ''}: ${type}${optional ? ' | undefined' : ''};\n`);
   }
   return `${lines.join('')}}`;
+}
+
+function requireNoKindField(schema: AvroRecord): void {
+  if (!schema.fields.some((field) => field.name === 'kind')) return;
+  throw new Error(`${schema.name}.kind would hide the kind of the record; expected another name for the field`);
 }
 
 function renderType(schema: AvroSchema, form: Form, names: Names): string {

@@ -7,10 +7,7 @@
  */
 
 /** Served is what was sent; viewed is what the client says was seen. Only viewed is exposure. */
-export const IMPRESSION_STAGES = [
-  'served',
-  'viewed',
-] as const;
+export const IMPRESSION_STAGES = ['served', 'viewed'] as const;
 export type ImpressionStage = (typeof IMPRESSION_STAGES)[number];
 
 /** What a person did with an item. */
@@ -700,19 +697,35 @@ export interface ModelPublishedDraft {
   readonly publishedAt: number;
 }
 
-/** A viewed impression joined with the feedback that followed within the delay. */
+/** What came of one viewed place. */
+export interface Outcome {
+  readonly itemId: string;
+  /** 0-based */
+  readonly position: number;
+  readonly propensity: number | null;
+  /** Sum of the feedback's reward weights, clipped to [-1, 1]. */
+  readonly reward: number;
+  readonly feedback: readonly InteractionType[];
+}
+
+export interface OutcomeDraft {
+  readonly itemId: string;
+  readonly position: number;
+  readonly propensity?: number | null | undefined;
+  readonly reward: number;
+  readonly feedback: readonly InteractionType[];
+}
+
+/** A viewed slate joined with the feedback that followed within the delay. */
 export interface Reward {
   readonly kind: 'Reward';
   readonly userId: string;
   readonly requestId: string;
-  readonly itemId: string;
-  readonly position: number;
   readonly placement: string;
   readonly viewedAt: number;
   readonly settledAt: number;
-  readonly reward: number;
-  readonly feedback: readonly InteractionType[];
-  readonly propensity: number | null;
+  /** Every viewed place, with or without feedback. */
+  readonly outcomes: readonly Outcome[];
   readonly eligibleCount: number | null;
   readonly versions: Versions | null;
   readonly assignments: readonly Assignment[];
@@ -722,14 +735,10 @@ export interface Reward {
 export interface RewardDraft {
   readonly userId: string;
   readonly requestId: string;
-  readonly itemId: string;
-  readonly position: number;
   readonly placement: string;
   readonly viewedAt: number;
   readonly settledAt: number;
-  readonly reward: number;
-  readonly feedback: readonly InteractionType[];
-  readonly propensity?: number | null | undefined;
+  readonly outcomes: readonly OutcomeDraft[];
   readonly eligibleCount?: number | null | undefined;
   readonly versions?: VersionsDraft | null | undefined;
   readonly assignments?: readonly AssignmentDraft[] | undefined;
