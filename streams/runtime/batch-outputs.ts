@@ -1,0 +1,99 @@
+/**
+ * What a batch sends: events with their identities, table values conflated by key, hints conflated by key.
+ *
+ * An event's identity is (source, input offset, operator, emission index) and never a counter, because a replay after
+ * a rollback cuts batches elsewhere and must still name every output the same.
+ */
+import { EngineError } from '../../schemas/errors.js';
+import type { Hint, OutgoingRecord } from '../log/event-log.js';
+import type { OutputBatch } from '../state/state-store.js';
+
+/** A feed names at most so many events as its cause. */
+const HINT_EVENT_IDS_MAX = 32;
+
+export class BatchOutputs {
+  private readonly allowed: ReadonlySet<string>;
+  private events = new Map<string, OutgoingRecord[]>();
+  private tables = new Map<string, Map<string, OutgoingRecord>>();
+  private hints = new Map<string, Map<string, { offset: number; eventIds: string[] }>>();
+  /** Value bytes of events and tables so far. */
+  bytes = 0;
+  eventCount = 0;
+
+  constructor(
+    topics: readonly string[],
+    private readonly source: string,
+    private readonly partition: number,
+  ) {
+    this.allowed = new Set(topics);
+  }
+
+  reset(): void {
+    this.events = new Map();
+    this.tables = new Map();
+    this.hints = new Map();
+    this.bytes = 0;
+    this.eventCount = 0;
+  }
+
+  event(topic: string, key: string, value: Uint8Array, operator: string, offset: number, index: number): void {
+    let records = this.events.get(topic);
+    if (records === undefined) {
+      this.requireAllowed(topic, operator);
+      records = [];
+      this.events.set(topic, records);
+    }
+    records.push({ key, value, origin: { source: this.source, operator, offset, index } });
+    this.bytes += value.length;
+    this.eventCount++;
+  }
+
+  table(topic: string, key: string, value: Uint8Array, operator: string): void {
+    let values = this.tables.get(topic);
+    if (values === undefined) {
+      this.requireAllowed(topic, operator);
+      values = new Map();
+      this.tables.set(topic, values);
+    }
+    values.set(key, { key, value, partition: this.partition });
+    this.bytes += value.length;
+  }
+
+  hint(topic: string, key: string, eventId: string, version: number, operator: string): void {
+    let hints = this.hints.get(topic);
+    if (hints === undefined) {
+      this.requireAllowed(topic, operator);
+      hints = new Map();
+      this.hints.set(topic, hints);
+    }
+    const hint = hints.get(key);
+    if (hint === undefined) {
+      hints.set(key, { offset: version, eventIds: [eventId] });
+      return;
+    }
+    hint.offset = version;
+    hint.eventIds.push(eventId);
+    if (hint.eventIds.length > HINT_EVENT_IDS_MAX) hint.eventIds.shift();
+  }
+
+  /** Events before tables, topics in the order in which they were first written to. */
+  batches(): OutputBatch[] {
+    const batches: OutputBatch[] = [];
+    for (const [topic, records] of this.events) batches.push({ topic, records });
+    for (const [topic, values] of this.tables) batches.push({ topic, records: [...values.values()] });
+    return batches;
+  }
+
+  *hintBatches(): Iterable<{ topic: string; hints: Hint[] }> {
+    for (const [topic, hints] of this.hints) {
+      yield { topic, hints: [...hints].map(([key, hint]) => ({ key, partition: this.partition, ...hint })) };
+    }
+  }
+
+  private requireAllowed(topic: string, operator: string): void {
+    if (this.allowed.has(topic)) return;
+    throw new EngineError('TOPOLOGY_INVALID', `Operator '${operator}' wrote to '${topic}', which its stage does not declare as an output.`, {
+      context: { operator, topic },
+    });
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Runs a stage's operators on one record or timer after the other: the Context that operators see.
+ *
+ * One instance a task; flyweight cells point at the current row, so processing a record allocates nothing here.
+ * Everything an operator does lands in three places that are committed together: rows, timers, outputs.
+ */
+import { invariant } from '../../schemas/errors.js';
+import type { TimerEntry } from '../state/state-store.js';
+import type { BatchOutputs } from './batch-outputs.js';
+import type { AnyOperator, Context, ExportedCell, Operator } from './operator.js';
+import { RowCell } from './row.js';
+import type { CellLayout, Row } from './row.js';
+import type { TimerQueue } from './timer-queue.js';
+
+/** Row key of cells with scope `partition`. Control characters are refused in ids, so no record can have it. */
+export const PARTITION_KEY = '\u0001partition';
+
+/** Name under which the runtime itself emits; no operator can have it. */
+const RUNTIME_OPERATOR = '~runtime';
+
+export class OperatorChain implements Context {
+  key = '';
+  time = 0;
+  streamTime = -Infinity;
+  offset = 0;
+  readonly partition: number;
+
+  private readonly operators: readonly AnyOperator<unknown>[];
+  /** Names behind `counts`. */
+  private readonly names: readonly string[];
+  private readonly cells: readonly RowCell[];
+  /** Emission index by operator, the runtime's own last; valid for `countsOffset`. */
+  private readonly counts: number[];
+  private countsOffset = -1;
+  private current = 0;
+  private stopped = false;
+  private row: Row | undefined;
+  private partitionRow: Row | undefined;
+
+  constructor(
+    private readonly layout: CellLayout,
+    private readonly timers: TimerQueue,
+    private readonly outputs: BatchOutputs,
+    private readonly onTouched: (row: Row) => void,
+    partition: number,
+  ) {
+    this.partition = partition;
+    this.operators = layout.operators;
+    this.names = [...layout.operators.map((operator) => operator.name), RUNTIME_OPERATOR];
+    this.cells = layout.operators.map((_, ordinal) => new RowCell(ordinal));
+    this.counts = new Array<number>(layout.operators.length + 1).fill(0);
+  }
+
+  /** Sets what the next calls refer to. `emitted` are outputs of this offset that earlier commits already sent. */
+  begin(partitionRow: Row | undefined, emitted: ReadonlyMap<string, number>, offset: number): void {
+    this.partitionRow = partitionRow;
+    this.countsOffset = offset;
+    this.names.forEach((name, slot) => {
+      this.counts[slot] = emitted.get(name) ?? 0;
+    });
+  }
+
+  /** Outputs so far on account of `offset`, for the commit that ends before its record was processed. */
+  emitted(offset: number): Map<string, number> {
+    const counts = new Map<string, number>();
+    if (this.countsOffset !== offset) return counts;
+    this.names.forEach((name, slot) => {
+      if (this.counts[slot]! > 0) counts.set(name, this.counts[slot]!);
+    });
+    return counts;
+  }
+
+  /** Sends an output of the runtime itself, such as a dead letter, on account of the record at `offset`. */
+  emitFromRuntime(topic: string, key: string, value: Uint8Array, offset: number): void {
+    this.countFrom(offset);
+    const index = this.counts[this.operators.length]!++;
+    this.outputs.event(topic, key, value, RUNTIME_OPERATOR, offset, index);
+  }
+
+  process(record: unknown, row: Row, time: number, offset: number): void {
+    this.moveTo(row, time, offset);
+    this.stopped = false;
+    const { operators, cells } = this;
+    for (let ordinal = 0; ordinal < operators.length; ordinal++) {
+      this.enter(ordinal);
+      operators[ordinal]!.process(record as never, cells[ordinal]!, this);
+      if (this.stopped) break;
+    }
+    this.leave(row);
+  }
+
+  fire(ordinal: number, row: Row, time: number, offset: number): void {
+    this.moveTo(row, time, offset);
+    this.enter(ordinal);
+    this.operators[ordinal]!.fire?.(this.cells[ordinal]!, this);
+    this.leave(row);
+  }
+
+  private moveTo(row: Row, time: number, offset: number): void {
+    this.key = row.key;
+    this.time = time;
+    this.offset = offset;
+    this.row = row;
+    this.countFrom(offset);
+  }
+
+  private countFrom(offset: number): void {
+    if (offset === this.countsOffset) return;
+    this.countsOffset = offset;
+    this.counts.fill(0);
+  }
+
+  private enter(ordinal: number): void {
+    this.current = ordinal;
+    const isPartitionScoped = this.operators[ordinal]!.scope === 'partition';
+    this.cells[ordinal]!.row = isPartitionScoped ? this.partitionRow : this.row;
+  }
+
+  /** Rows that this record changed get its version and are handed to the commit. */
+  private leave(row: Row): void {
+    if (row.changed) this.note(row);
+    if (this.partitionRow?.changed) this.note(this.partitionRow);
+  }
+
+  private note(row: Row): void {
+    row.changed = false;
+    row.version = this.offset;
+    this.onTouched(row);
+  }
+
+  emit(topic: string, key: string, value: Uint8Array): void {
+    const index = this.counts[this.current]!++;
+    this.outputs.event(topic, key, value, this.operators[this.current]!.name, this.offset, index);
+  }
+
+  publish(topic: string, key: string, value: Uint8Array): void {
+    this.outputs.table(topic, key, value, this.operators[this.current]!.name);
+  }
+
+  hint(topic: string, eventId: string): void {
+    this.outputs.hint(topic, this.key, eventId, this.offset + 1, this.operators[this.current]!.name);
+  }
+
+  setTimer(time: number): void {
+    this.timers.set(this.timer(time));
+  }
+
+  clearTimer(time: number): void {
+    this.timers.clear(this.timer(time));
+  }
+
+  private timer(time: number): TimerEntry {
+    invariant(Number.isSafeInteger(time), 'a timer needs an integral time in ms', { time, key: this.key });
+    const operator = this.operators[this.current]!;
+    return { time, operator: operator.name, key: operator.scope === 'partition' ? PARTITION_KEY : this.key };
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  peek<S>(operator: Operator<never, S>): S | undefined {
+    const own = this.operators[this.current]!;
+    invariant(own.reads?.includes(operator.name), `operator '${own.name}' peeks at '${operator.name}' without declaring it`);
+    return this.row!.get(this.layout.ordinalOfName(operator.name)!) as S | undefined;
+  }
+
+  exportCells(): readonly ExportedCell[] {
+    return this.row!.export();
+  }
+
+  importCells(imported: readonly ExportedCell[]): void {
+    const entered = this.current;
+    for (const operator of this.operators) {
+      const source = imported.find((cell) => cell.operator === operator.name);
+      const ordinal = this.layout.ordinalOfName(operator.name)!;
+      if (source === undefined || operator.merge === undefined) continue;
+      this.enter(ordinal);
+      operator.merge(this.cells[ordinal]!, operator.state.decode(source.bytes, source.version), this);
+    }
+    this.enter(entered);
+  }
+
+  removeCells(): void {
+    this.row!.clear();
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Bounded cache of live rows, owned by one task and valid for one commitId.
+ *
+ * Two generations instead of a linked list: rows used since the last turn are young, the others old; when the young
+ * half is full the old one is dropped. Rows touched by the running batch are always young, so the cache may exceed its
+ * bound by one batch and never evicts what a commit still needs.
+ */
+import type { Row } from './row.js';
+
+export class RowCache {
+  private young = new Map<string, Row>();
+  private old = new Map<string, Row>();
+  private youngBytes = 0;
+
+  /** `bytesMax` bounds the approximate memory of both generations together. */
+  constructor(private readonly bytesMax: number) {}
+
+  get(key: string): Row | undefined {
+    const row = this.young.get(key);
+    if (row !== undefined) return row;
+    const revived = this.old.get(key);
+    if (revived === undefined) return undefined;
+    this.old.delete(key);
+    this.add(revived);
+    return revived;
+  }
+
+  add(row: Row): void {
+    this.young.set(row.key, row);
+    this.youngBytes += row.weight;
+  }
+
+  /** Called between batches: drops the old generation once the young one fills its half. */
+  turn(): void {
+    if (this.youngBytes * 2 <= this.bytesMax) return;
+    this.old = this.young;
+    this.young = new Map();
+    this.youngBytes = 0;
+  }
+
+  clear(): void {
+    this.young = new Map();
+    this.old = new Map();
+    this.youngBytes = 0;
+  }
+
+  get size(): number {
+    return this.young.size + this.old.size;
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Follows a table topic into memory: what serving nodes and `table-reading` operators see of other stages.
+ *
+ * Reads every partition from its start, then keeps up. Values of a key arrive in rising version order within a
+ * partition, except after a take-over or a late re-send, so `apply` must ignore a version below the one it holds.
+ */
+import type { Clock } from '../clock.js';
+import type { EventLog, LogRecord } from '../log/event-log.js';
+
+export interface TableFollowerOptions {
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly topic: string;
+  /** Called in partition order; must not throw for records it does not know. An empty value removes the key. */
+  readonly apply: (record: LogRecord, partition: number) => void;
+  /** Called when a record could not be applied; the follower goes on. */
+  readonly onFault: (error: unknown, record: LogRecord, partition: number) => void;
+}
+
+/** One read takes at most this much, so that a node that catches up stays responsive. */
+const READ_LIMITS = { recordsMax: 2_000, bytesMax: 4 << 20 };
+
+export class TableFollower {
+  private readonly positions: number[] = [];
+  private running: Promise<void> | undefined;
+  private wanted = false;
+  private closed = false;
+  private unsubscribe: (() => void) | undefined;
+
+  constructor(private readonly options: TableFollowerOptions) {}
+
+  /** Resolves when everything that was in the topic at the call has been applied; keeps following afterwards. */
+  async open(): Promise<void> {
+    const { log, topic } = this.options;
+    const { partitions } = log.topic(topic);
+    for (let partition = 0; partition < partitions; partition++) {
+      this.positions.push((await log.bounds(topic, partition)).start);
+    }
+    await this.catchUp();
+    this.unsubscribe = log.onAppend(topic, () => this.wake());
+    this.wake();
+  }
+
+  /** Records not yet applied, over all partitions. */
+  async lag(): Promise<number> {
+    let lag = 0;
+    for (let partition = 0; partition < this.positions.length; partition++) {
+      const { end } = await this.options.log.bounds(this.options.topic, partition);
+      lag += Math.max(0, end - this.positions[partition]!);
+    }
+    return lag;
+  }
+
+  /** Applies what is there and returns how many records that were; for schedulers that interleave by hand. */
+  async catchUp(): Promise<number> {
+    let applied = 0;
+    for (let partition = 0; partition < this.positions.length; partition++) {
+      for (;;) {
+        const count = await this.read(partition);
+        if (count === 0) break;
+        applied += count;
+        await this.options.clock.nextTurn();
+      }
+    }
+    return applied;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.unsubscribe?.();
+    await this.running;
+  }
+
+  private wake(): void {
+    this.wanted = true;
+    if (this.running !== undefined || this.closed) return;
+    this.running = this.run().finally(() => {
+      this.running = undefined;
+    });
+  }
+
+  private async run(): Promise<void> {
+    while (this.wanted && !this.closed) {
+      this.wanted = false;
+      await this.catchUp();
+    }
+  }
+
+  private async read(partition: number): Promise<number> {
+    const { log, topic, apply, onFault } = this.options;
+    const from = this.positions[partition]!;
+    const batch = await log.read(topic, partition, from, READ_LIMITS);
+    for (const record of batch.records) {
+      try {
+        apply(record, partition);
+      } catch (error) {
+        onFault(error, record, partition);
+      }
+    }
+    this.positions[partition] = batch.nextOffset;
+    return batch.nextOffset - from;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * A task's own bookkeeping, committed with its state: how far event time has come, whose ticks count, which outputs of
+ * other tasks have been read, and how many outputs the record at the current offset has emitted already.
+ *
+ * It is part of the state that a replay reproduces, so it holds nothing that depends on where batches were cut.
+ */
+import { EngineError } from '../../schemas/errors.js';
+import type { Origin } from '../log/event-log.js';
+
+/**
+ * Sources whose high marks are kept. One an upstream partition and one an imported file; with more, the source that
+ * has been silent longest is forgotten, and a re-send of its old outputs would no longer be recognised.
+ */
+const SOURCES_MAX = 1024;
+
+interface Mark {
+  offset: number;
+  index: number;
+}
+
+export class TaskMeta {
+  /** Highest event time seen, ms since epoch. */
+  streamTime = -Infinity;
+  /** Owner whose ticks are accepted: the one named last in the input itself. */
+  tickOwner = '';
+  /** Outputs emitted so far on account of the record at the head's offset, by operator: timers fired before it. */
+  emitted = new Map<string, number>();
+  private marks = new Map<string, Map<string, Mark>>();
+
+  /** Whether an output was not seen before; remembers it. Outputs of one (source, operator) arrive in order or again. */
+  admit(origin: Origin): boolean {
+    let operators = this.marks.get(origin.source);
+    if (operators === undefined) {
+      operators = new Map();
+      this.marks.set(origin.source, operators);
+      if (this.marks.size > SOURCES_MAX) this.marks.delete(this.marks.keys().next().value!);
+    }
+    const mark = operators.get(origin.operator);
+    if (mark === undefined) {
+      operators.set(origin.operator, { offset: origin.offset, index: origin.index });
+      return true;
+    }
+    if (origin.offset < mark.offset || (origin.offset === mark.offset && origin.index <= mark.index)) return false;
+    mark.offset = origin.offset;
+    mark.index = origin.index;
+    return true;
+  }
+
+  clone(): TaskMeta {
+    const copy = new TaskMeta();
+    copy.streamTime = this.streamTime;
+    copy.tickOwner = this.tickOwner;
+    copy.emitted = new Map(this.emitted);
+    for (const [source, operators] of this.marks) {
+      const copied = new Map<string, Mark>();
+      for (const [operator, mark] of operators) copied.set(operator, { ...mark });
+      copy.marks.set(source, copied);
+    }
+    return copy;
+  }
+
+  encode(): Buffer {
+    const marks = [...this.marks].map(([source, operators]) => [
+      source,
+      [...operators].map(([operator, mark]) => [operator, mark.offset, mark.index]),
+    ]);
+    return Buffer.from(
+      JSON.stringify({
+        format: 1,
+        streamTime: this.streamTime === -Infinity ? null : this.streamTime,
+        tickOwner: this.tickOwner,
+        emitted: [...this.emitted],
+        marks,
+      }),
+    );
+  }
+
+  static decode(bytes: Uint8Array): TaskMeta {
+    const meta = new TaskMeta();
+    if (bytes.length === 0) return meta;
+    try {
+      const stored = JSON.parse(Buffer.from(bytes).toString('utf8')) as StoredMeta;
+      meta.streamTime = stored.streamTime ?? -Infinity;
+      meta.tickOwner = stored.tickOwner;
+      meta.emitted = new Map(stored.emitted);
+      for (const [source, operators] of stored.marks) {
+        meta.marks.set(source, new Map(operators.map(([operator, offset, index]) => [operator, { offset, index }])));
+      }
+      return meta;
+    } catch (cause) {
+      throw new EngineError('STATE_CORRUPT', 'The bookkeeping of a task cannot be read.', { cause });
+    }
+  }
+}
+
+interface StoredMeta {
+  streamTime: number | null;
+  tickOwner: string;
+  emitted: [string, number][];
+  marks: [string, [string, number, number][]][];
+}
