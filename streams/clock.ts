@@ -153,7 +153,10 @@ export class ManualClock implements Clock {
       this.fire(next);
       await this.settle();
     }
-    invariant(false, `More than ${FIRINGS_PER_ADVANCE_MAX} timers fired while advancing by ${ms} ms; one re-arms itself`);
+    invariant(
+      false,
+      `More than ${FIRINGS_PER_ADVANCE_MAX} timers fired while advancing by ${ms} ms; one re-arms itself`,
+    );
   }
 
   /** Runs every promise reaction that is ready, without moving time. */

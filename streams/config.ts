@@ -80,7 +80,7 @@ export function defineSection<S extends Shape>(name: string, shape: S, options: 
     invariant(schema.safeParse(undefined).success, `Setting '${name}.${key}' needs a default, or to be optional`);
   }
   const { description, check = () => [] } = options;
-  return { name, description, schema: z.strictObject(shape) as unknown as z.ZodObject<S>, check };
+  return { name, description, schema: z.strictObject(shape), check };
 }
 
 /** A key in plain words, for the reference and the sample. */
@@ -179,7 +179,10 @@ function toFaults(section: Section, raw: unknown, issue: z.core.$ZodIssue): Conf
   if (key === undefined) return [{ path, value: raw, expected: 'keys and values' }];
   const schema = section.schema.shape[key];
   const isByType = schema !== undefined && steps.length === 1 && TYPE_ISSUES.has(issue.code);
-  const value = steps.reduce<unknown>((at, step) => (isTree(at) || Array.isArray(at) ? Reflect.get(at, step) : at), raw);
+  const value = steps.reduce<unknown>(
+    (at, step) => (isTree(at) || Array.isArray(at) ? Reflect.get(at, step) : at),
+    raw,
+  );
   const expected = isByType && !Array.isArray(value) ? typeText(schema) : issue.message;
   return [{ path, value: mask(section, key, value), expected }];
 }
@@ -224,7 +227,7 @@ function jsonTypeText(json: z.core.JSONSchema.BaseSchema): string {
     case 'string':
       return 'text';
     case 'array':
-      return `list of ${isTree(json.items) ? jsonTypeText(json.items as z.core.JSONSchema.BaseSchema) : 'values'}`;
+      return `list of ${isTree(json.items) ? jsonTypeText(json.items) : 'values'}`;
     case 'object':
       return 'keys and values';
     default:

@@ -11,7 +11,13 @@ const store = defineSection(
   'store',
   {
     batchRecords: setting.integer({ default: 500, min: 1, max: 10_000, unit: 'records', description: 'Batch size.' }),
-    batchWaitMs: setting.number({ default: 5, min: 0, max: 1_000, unit: 'ms', description: 'Longest wait for a batch.' }),
+    batchWaitMs: setting.number({
+      default: 5,
+      min: 0,
+      max: 1_000,
+      unit: 'ms',
+      description: 'Longest wait for a batch.',
+    }),
     sync: setting.flag({ default: true, description: 'Whether a commit waits for the disk.' }),
     format: setting.choice(['json', 'avro'], { default: 'avro', description: 'How records are written.' }),
     topics: setting.of(z.array(z.string().min(2)).default(['a|b', 'cc']), { description: 'What to read.' }),
@@ -26,7 +32,13 @@ const store = defineSection(
 const edge = defineSection(
   'edge',
   {
-    port: setting.integer({ default: 8080, min: 0, max: 65_535, description: 'Port to listen on.', address: 'FRESHET_PORT' }),
+    port: setting.integer({
+      default: 8080,
+      min: 0,
+      max: 65_535,
+      description: 'Port to listen on.',
+      address: 'FRESHET_PORT',
+    }),
     redisUrl: setting.optionalText({ description: 'Address of Redis.', address: 'FRESHET_REDIS_URL' }),
     apiKey: setting.optionalText({ description: 'Key that clients send.', secret: 'FRESHET_API_KEY' }),
   },
@@ -68,7 +80,8 @@ describe('load', () => {
   });
 
   it('lists all faults with key path, value and expectation, not only the first', () => {
-    const text = 'store:\n  batchRecords: 0\n  format: xml\n  sync: "yes"\n  topics: [ok, x]\nedge:\n  prot: 1\nstroe: {}\n';
+    const text =
+      'store:\n  batchRecords: 0\n  format: xml\n  sync: "yes"\n  topics: [ok, x]\nedge:\n  prot: 1\nstroe: {}\n';
     expect(messageOf({ text }).split('\n')).toEqual([
       'The configuration has 6 faults:',
       "  stroe: expected no such key, but 'store'",
@@ -81,7 +94,9 @@ describe('load', () => {
   });
 
   it('checks the keys of a section against each other, and sections against each other', () => {
-    expect(messageOf({ text: 'store: { batchWaitMs: 600 }' })).toContain('store.batchWaitMs = 600: expected at most 500');
+    expect(messageOf({ text: 'store: { batchWaitMs: 600 }' })).toContain(
+      'store.batchWaitMs = 600: expected at most 500',
+    );
     expect(messageOf({ text: 'edge: { port: 500 }' })).toContain('edge.port = 500: expected another number');
   });
 
@@ -93,7 +108,9 @@ describe('load', () => {
   });
 
   it('lets the environment set nothing but secrets and addresses', () => {
-    expect(definition.load({ environment: { FRESHET_BATCH_RECORDS: '1', batchRecords: '1' } })).toEqual(definition.load());
+    expect(definition.load({ environment: { FRESHET_BATCH_RECORDS: '1', batchRecords: '1' } })).toEqual(
+      definition.load(),
+    );
   });
 
   it.each(['edge.port', 'port=1', '__proto__.x=1', 'edge.port.deeper=1'])('refuses the override %s', (override) => {
@@ -157,7 +174,9 @@ describe('generated files', () => {
   it('give a table with type, default, unit and environment variable of each key', () => {
     const reference = renderConfigReference(definition.describe());
     expect(reference).toContain('| `batchRecords` | integer 1 to 10000 | `500` | records | Batch size. |');
-    expect(reference).toContain('| `apiKey` | text | – |  | Key that clients send. Secret; set it by FRESHET_API_KEY. |');
+    expect(reference).toContain(
+      '| `apiKey` | text | – |  | Key that clients send. Secret; set it by FRESHET_API_KEY. |',
+    );
     expect(reference).toContain('a\\|b');
   });
 });

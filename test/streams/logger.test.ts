@@ -31,7 +31,9 @@ describe('createLogger', () => {
   it('keeps code, context and causes of an error', () => {
     const { lines, log } = capture('json');
     const cause = new Error('disk gone');
-    log.error('Task stopped', { error: new EngineError('TASK_FAILED', 'users/3 stopped', { cause, context: { partition: 3 } }) });
+    log.error('Task stopped', {
+      error: new EngineError('TASK_FAILED', 'users/3 stopped', { cause, context: { partition: 3 } }),
+    });
     expect(parsed(lines[0])['error']).toMatchObject({
       code: 'TASK_FAILED',
       context: { partition: 3 },

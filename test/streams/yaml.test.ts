@@ -11,7 +11,13 @@ describe('parseYaml', () => {
   it.each([
     ['a: [1', /^rules\.yaml:\d+:\d+ is not valid YAML/],
     ['a: 1\na: 2', /^rules\.yaml:2:1 is not valid YAML: Map keys must be unique/],
-    [`a: &a [x,x]\n${'bcdefgh'.split('').map((name, i, all) => `${name}: &${name} [${`*${i === 0 ? 'a' : all[i - 1]},`.repeat(9)}]`).join('\n')}`, /alias/i],
+    [
+      `a: &a [x,x]\n${'bcdefgh'
+        .split('')
+        .map((name, i, all) => `${name}: &${name} [${`*${i === 0 ? 'a' : all[i - 1]},`.repeat(9)}]`)
+        .join('\n')}`,
+      /alias/i,
+    ],
   ])('names source and place of the fault in %j, with the code of the caller', (text, message) => {
     try {
       parseYaml(text, 'rules.yaml', 'MAPPING_INVALID');

@@ -1,0 +1,68 @@
+/**
+ * The one entry behind every npm script: installs what is missing, then builds, starts, checks or tests.
+ *
+ * Node builtins only until the dependencies are there. .npmrc sets ignore-scripts, which also keeps npm from running
+ * pre and post scripts: each command therefore does its own installing and building first.
+ *
+ * Invariant: whatever the state of the checkout, `npm start` and `npm test` need no other command before them.
+ */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { installIfNeeded } from './install.mjs';
+import { withLock } from './lock.mjs';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+
+const COMMANDS = {
+  build: 'transpile the sources to dist/, when one has changed',
+  start: 'build, then run everything in one process with demo data',
+  freshet: 'build, then run the command line: npm run freshet -- --help',
+  check: 'lint, types, import law, unused code, formatting',
+  test: 'check, build, then all tests; with arguments only those tests, without the checks',
+  generate: 'build, then rewrite the checked-in references (error codes, configuration)',
+};
+
+async function main([command, ...args]) {
+  if (command === undefined || !Object.hasOwn(COMMANDS, command)) {
+    const list = Object.entries(COMMANDS).map(([name, what]) => `  ${name.padEnd(10)}${what}`);
+    console.error(['Usage: node scripts/run.mjs <command> [arguments]', ...list].join('\n'));
+    process.exitCode = 2;
+    return;
+  }
+  await installIfNeeded(root);
+  if (command === 'check') {
+    const { check } = await import('./check.mjs');
+    const failed = await check(root);
+    process.exitCode = failed.length === 0 ? 0 : 1;
+  } else if (command === 'test') {
+    const { test } = await import('./test.mjs');
+    process.exitCode = await test(root, build, args);
+  } else {
+    await build();
+    if (command === 'start') await becomeCli(['up', '--demo', ...args]);
+    if (command === 'freshet') await becomeCli(args);
+    if (command === 'generate') await (await import('./generate.mjs')).generate(root);
+  }
+}
+
+async function build() {
+  const { buildIfNeeded } = await import('./build.mjs');
+  await withLock(root, 'build', () => buildIfNeeded(root));
+}
+
+/** Becomes the command line: same process, so signals, exit code and terminal need no forwarding. */
+async function becomeCli(args) {
+  const cli = join(root, 'dist', 'jobs', 'cli.js');
+  if (!existsSync(cli)) throw new Error('This checkout has no jobs/cli.ts, so there is nothing to run');
+  process.argv = [process.execPath, cli, ...args];
+  process.setSourceMapsEnabled(true);
+  await import(pathToFileURL(cli).href);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof Error ? (error.stack ?? error.message) : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,62 @@
+/**
+ * The whole test run: static checks, build, vitest; at the very end one line `N passed, N failed`.
+ *
+ * Each static check counts as one test, and so does the build when it fails. A test file that cannot be loaded and
+ * an error outside of any test count as failed. Skipped tests are listed with their reason and counted nowhere.
+ * With arguments (`npm test -- test/streams`) only those go to vitest, and the static checks are left out.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { check, CHECK_COUNT } from './check.mjs';
+
+export async function test(root, build, args) {
+  const counts = { passed: 0, failed: 0 };
+  if (args.length === 0) {
+    const failedChecks = await check(root);
+    counts.failed += failedChecks.length;
+    counts.passed += CHECK_COUNT - failedChecks.length;
+  }
+  try {
+    await build();
+    addVitest(counts, await runVitest(root, args));
+  } catch (error) {
+    console.error(error);
+    counts.failed++;
+  }
+  if (counts.passed === 0) counts.failed = Math.max(counts.failed, 1);
+  console.log(`${counts.passed} passed, ${counts.failed} failed`);
+  return counts.failed === 0 ? 0 : 1;
+}
+
+async function runVitest(root, args) {
+  const report = join(root, 'node_modules', '.cache', `vitest-${process.pid}.json`);
+  rmSync(report, { force: true });
+  const code = await new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', ...args], {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, FRESHET_TEST_REPORT: report },
+    });
+    child.on('error', reject);
+    child.on('close', (status) => resolve(status ?? 1));
+  });
+  try {
+    return { code, report: existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : undefined };
+  } finally {
+    rmSync(report, { force: true });
+  }
+}
+
+function addVitest(counts, { code, report }) {
+  if (report === undefined) {
+    console.error(`vitest ended with exit code ${code} and left no report`);
+    counts.failed++;
+    return;
+  }
+  counts.passed += report.passed;
+  counts.failed += report.failed;
+  // A run may fail without a failed test, for example when no test matched: that must not look like success.
+  if (code !== 0 && report.failed === 0) counts.failed++;
+  for (const { name, reason } of report.skipped) console.log(`skipped: ${name}${reason === '' ? '' : ` – ${reason}`}`);
+}
