@@ -32,6 +32,7 @@ describe('record type', () => {
       fc.property(arbitraryOfSchema(everything), (value) => {
         expect({ ...type.decode(type.encode(value as object)) }).toEqual(value);
       }),
+      { numRuns: 40 },
     );
   });
 
