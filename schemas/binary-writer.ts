@@ -126,9 +126,8 @@ export class BinaryWriter {
       const bytes = this.bytes;
       const position = this.position;
       let i = 0;
-      let code = 0;
       for (; i < length; i++) {
-        code = value.charCodeAt(i);
+        const code = value.charCodeAt(i);
         if (code > 0x7f) break;
         bytes[position + 1 + i] = code;
       }

@@ -39,7 +39,7 @@ export const requireProducerId = (value: unknown, field = 'producerId'): Produce
   requireId(value, field) as ProducerId;
 
 /** C0 and C1 control characters, DEL, and surrogates that are not part of a pair (they have no UTF-8). */
-const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
+const FORBIDDEN = /[\p{Control}\p{Surrogate}]/u;
 
 /** Checks the bounds that all ids share and returns the text; EVENT_INVALID names the field and what was expected. */
 export function requireId(value: unknown, field: string): string {

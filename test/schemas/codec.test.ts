@@ -149,7 +149,10 @@ describe('invalid drafts', () => {
     [{ utcOffset: 2 ** 31 }, 'Interaction.utcOffset is 2147483648; expected an integer of 32 bits'],
     [{ userId: 'a\ud800' }, 'Interaction.userId is "a\\ud800"; expected text without lone surrogates'],
     [{ context: { attributes: { a: 1 } } }, 'Interaction.context.attributes["a"] is 1; expected text'],
-    [{ context: { attributes: JSON.parse('{"__proto__":"x"}') } }, 'keys of well-formed text other than __proto__'],
+    [
+      { context: { attributes: JSON.parse('{"__proto__":"x"}') as object } },
+      'keys of well-formed text other than __proto__',
+    ],
     [
       { attribution: { requestId: 'r', assignments: [{ experiment: 'e', variant: 'v' }, {}] } },
       'Interaction.attribution.assignments[1].experiment is undefined; expected text',

@@ -99,12 +99,15 @@ describe('state codec', () => {
     expect(() => codec.decode(Buffer.of(0), 3)).toThrow(
       expect.objectContaining({
         code: 'STATE_VERSION_UNKNOWN',
-        message: expect.stringContaining('this build reads 1, 2'),
+        message: expect.stringContaining('this build reads 1, 2') as unknown,
       }),
     );
     expect(() => codec.decode(Buffer.of(0x80), 1)).toThrow(expect.objectContaining({ code: 'STATE_CORRUPT' }));
     expect(() => codec.encode({ count: 0.5, names: [] })).toThrow(
-      expect.objectContaining({ code: 'INVARIANT_VIOLATED', message: expect.stringContaining('Counter.count is 0.5') }),
+      expect.objectContaining({
+        code: 'INVARIANT_VIOLATED',
+        message: expect.stringContaining('Counter.count is 0.5') as unknown,
+      }),
     );
   });
 
