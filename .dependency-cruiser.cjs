@@ -9,11 +9,11 @@
 
 /** Package -> the file (a regular expression) that may import it. */
 const OWNERS = {
-  '@clickhouse/client': 'streams/warehouse/clickhouse-client[.]ts',
+  '@clickhouse/client': 'streams/warehouse/clickhouse-[a-z-]+[.]ts',
   '@fastify/static': 'serving/http/server[.]ts',
   '@fastify/swagger': 'serving/http/server[.]ts',
   avsc: 'schemas/avro[.]ts',
-  chdb: 'streams/warehouse/chdb-process[.]ts',
+  chdb: 'streams/warehouse/chdb-[a-z-]+[.]ts',
   commander: 'jobs/cli[.]ts',
   'csv-parse': 'jobs/import/[^/]+[.]ts',
   fastify: 'serving/http/server[.]ts',
@@ -28,7 +28,7 @@ const OWNERS = {
 
 /** The implementations behind the ports. Where a folder holds port and adapters, the adapter's name leads the file's. */
 const ADAPTERS =
-  '^streams/((lmdb|kafka|redis|memory|simulated)/|(log|state|warehouse)/(lmdb|kafka|redis|memory|simulated|chdb|clickhouse)[^/]*[.]ts$)';
+  '^streams/((lmdb|kafka|redis|memory|simulated)/|(log|state|warehouse)/(lmdb|kafka|redis|memory|simulated|chdb|clickhouse|embedded)[^/]*[.]ts$)';
 
 const escape = (name) => name.replaceAll('/', '[/]').replaceAll('.', '[.]');
 
@@ -40,7 +40,16 @@ const ownerRules = Object.entries(OWNERS).map(([name, owner]) => ({
   to: { path: `(^|/)node_modules/${escape(name)}/` },
 }));
 
-/** At most one of the files that the pattern allows may use it. */
+/** Where an owner is a pattern, still only one of the files it matches may import the package. */
+const sharedByFew = new Set(['zod']);
+const single = Object.keys(OWNERS).filter((name) => !sharedByFew.has(name));
+const oneImporter = {
+  name: 'one-importer-per-package',
+  severity: 'error',
+  module: { path: `(^|/)node_modules/(${single.map(escape).join('|')})/`, numberOfDependentsMoreThan: 1 },
+  from: { path: '^(schemas|streams|operators|serving|jobs)/' },
+};
+
 const layer = (name, forbidden) => ({
   name: `${name}-imports-left-only`,
   comment: 'Imports point left: schemas <- streams <- operators <- serving <- jobs.',
@@ -91,6 +100,7 @@ module.exports = {
       },
     },
     ...ownerRules,
+    oneImporter,
   ],
   options: {
     doNotFollow: { path: '(^|/)node_modules/' },

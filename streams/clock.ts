@@ -24,13 +24,13 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls back once after `ms`. An open timer keeps the process alive. */
   setTimer(ms: number, callback: () => void): TimerHandle;
-  /** Calls back every `ms`, first after one period, until cancelled. Missed periods are not made up for. */
+  /** Calls back every `ms` (1 to 2^31 - 1) until cancelled, first after one period. Missed ones are not made up for. */
   setInterval(ms: number, callback: () => void): TimerHandle;
   /** Resolves after waiting input and output of the process had a turn: how a long loop stays polite. */
   nextTurn(): Promise<void>;
 }
 
-/** Node fires a longer setTimeout at once instead of late: such a wait is cut into pieces of this length. */
+/** Node fires a longer timeout at once instead of late: such a wait is cut into pieces of this length. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
 /** The machine's clock. Stateless; use the shared `systemClock`. */
@@ -61,8 +61,8 @@ export class SystemClock implements Clock {
   }
 
   setInterval(ms: number, callback: () => void): TimerHandle {
-    requireDelay(ms, 1);
-    const handle = setInterval(callback, Math.min(ms, TIMEOUT_MS_MAX));
+    requireDelay(ms, 1, TIMEOUT_MS_MAX);
+    const handle = setInterval(callback, ms);
     return { cancel: () => clearInterval(handle) };
   }
 
@@ -119,7 +119,7 @@ export class ManualClock implements Clock {
   }
 
   setInterval(ms: number, callback: () => void): TimerHandle {
-    requireDelay(ms, 1);
+    requireDelay(ms, 1, TIMEOUT_MS_MAX);
     return this.add(ms, callback, ms);
   }
 
@@ -223,6 +223,6 @@ function abortReason(signal: AbortSignal): Error {
 }
 
 /** NaN and negative delays would fire at once and turn a pause into a busy loop. */
-function requireDelay(ms: number, leastMs: number): void {
-  invariant(ms >= leastMs && Number.isFinite(ms), `A delay must be a finite number >= ${leastMs} ms, got ${ms}`);
+function requireDelay(ms: number, leastMs: number, mostMs = Number.MAX_SAFE_INTEGER): void {
+  invariant(ms >= leastMs && ms <= mostMs, `A delay must be a number from ${leastMs} to ${mostMs} ms, got ${ms}`);
 }

@@ -20,13 +20,10 @@ const NOT_YET_THROWN: ReadonlySet<string> = new Set<string>([
   'FEED_LIMIT',
   'FEED_PROTOCOL',
   'MAPPING_INVALID',
-  'NOT_FOUND',
   'NOT_READY',
   'OVERLOADED',
   'REQUEST_INVALID',
   'ROW_INVALID',
-  'SNAPSHOT_INVALID',
-  'STORAGE_FULL',
   'UNAUTHORIZED',
   'USAGE_INVALID',
 ]);
