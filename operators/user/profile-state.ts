@@ -1,0 +1,191 @@
+/**
+ * What stage 1 remembers of a person as facts: the latest interactions, what was seen, blocked and disliked, counts,
+ * segments and consent. Tastes computed from them live in affinity.ts and user-embedding.ts.
+ */
+import { INTERACTION_TYPES, type Consent } from '../../schemas/records.js';
+import {
+  createLayoutCodec,
+  readLength,
+  readNullableString,
+  readStrings,
+  readTimes,
+  writeNullableString,
+  writeStrings,
+  writeTimes,
+} from './state-bytes.js';
+
+export interface ProfileState {
+  /** Latest interactions, oldest first: item, type (index in INTERACTION_TYPES) and time, in parallel. */
+  readonly recentItems: string[];
+  readonly recentTypes: number[];
+  readonly recentTimes: number[];
+  /** Ring of 32-bit hashes of the items interacted with; the first `seenCount` are used. */
+  seen: Uint32Array;
+  seenCount: number;
+  seenOldest: number;
+  /** Oldest first. */
+  readonly blockedItems: string[];
+  readonly dislikedItems: string[];
+  /** Interactions by type, in the order of INTERACTION_TYPES. */
+  readonly counts: Float64Array;
+  /** From the last user upsert. */
+  segments: readonly string[];
+  segmentsAt: number;
+  device: string | null;
+  country: string | null;
+  consent: Consent | null;
+  consentAt: number;
+  /** Highest event time of any record of this person. */
+  lastAt: number;
+  /** Time of the armed idle timer, 0 for none. */
+  timer: number;
+  /** `device/…`, `country/…` and the segments: derived, never stored; undefined until asked for. */
+  labels: readonly string[] | undefined;
+}
+
+const SEEN_AT_START = 16;
+const NO_CONSENT = 0;
+const CONSENT_KNOWN = 1;
+const CONSENT_PERSONALIZATION = 2;
+const CONSENT_ANALYTICS = 4;
+
+export function emptyProfileState(): ProfileState {
+  return {
+    recentItems: [],
+    recentTypes: [],
+    recentTimes: [],
+    seen: new Uint32Array(SEEN_AT_START),
+    seenCount: 0,
+    seenOldest: 0,
+    blockedItems: [],
+    dislikedItems: [],
+    counts: new Float64Array(INTERACTION_TYPES.length),
+    segments: [],
+    segmentsAt: 0,
+    device: null,
+    country: null,
+    consent: null,
+    consentAt: 0,
+    lastAt: 0,
+    timer: 0,
+    labels: undefined,
+  };
+}
+
+/** Whether tastes may be learned and used: yes, unless the person said no. */
+export function mayPersonalize(profile: ProfileState | undefined): boolean {
+  return profile?.consent?.personalization !== false;
+}
+
+/** Segments of a person as `kind/name`: device, country, then those of the user upsert. */
+export function segmentLabels(profile: ProfileState): readonly string[] {
+  if (profile.labels !== undefined) return profile.labels;
+  const labels: string[] = [];
+  if (profile.device !== null) labels.push(`device/${profile.device}`);
+  if (profile.country !== null) labels.push(`country/${profile.country}`);
+  labels.push(...profile.segments);
+  profile.labels = labels;
+  return labels;
+}
+
+/** Whether the hash of an item is in the ring. A stranger is taken for seen with probability 200 / 2^32. */
+export function hasSeen(profile: ProfileState, itemHash: number): boolean {
+  const { seen, seenCount } = profile;
+  for (let i = 0; i < seenCount; i++) if (seen[i] === itemHash) return true;
+  return false;
+}
+
+export function addSeen(profile: ProfileState, itemHash: number, max: number): void {
+  if (hasSeen(profile, itemHash)) return;
+  if (profile.seenCount >= max) {
+    profile.seen[profile.seenOldest] = itemHash;
+    profile.seenOldest = (profile.seenOldest + 1) % profile.seenCount;
+    return;
+  }
+  if (profile.seenCount === profile.seen.length) {
+    const larger = new Uint32Array(Math.min(max, profile.seen.length * 2));
+    larger.set(profile.seen);
+    profile.seen = larger;
+  }
+  profile.seen[profile.seenCount++] = itemHash;
+}
+
+const packed = Buffer.alloc(4);
+
+export const profileCodec = createLayoutCodec<ProfileState>({
+  name: 'profile',
+  version: 1,
+  write(state, writer) {
+    writeStrings(state.recentItems, writer);
+    for (let i = 0; i < state.recentTypes.length; i++) writer.writeLong(state.recentTypes[i]!);
+    writeTimes(state.recentTimes, writer);
+    writer.writeLong(state.seenCount);
+    for (let i = 0; i < state.seenCount; i++) {
+      packed.writeUInt32LE(state.seen[(state.seenOldest + i) % state.seenCount]!, 0);
+      writer.writeFixed(packed);
+    }
+    writeStrings(state.blockedItems, writer);
+    writeStrings(state.dislikedItems, writer);
+    writer.writeLong(state.counts.length);
+    for (let i = 0; i < state.counts.length; i++) writer.writeLong(state.counts[i]!);
+    writeStrings(state.segments, writer);
+    writer.writeLong(state.segmentsAt);
+    writeNullableString(state.device, writer);
+    writeNullableString(state.country, writer);
+    writer.writeLong(consentFlags(state.consent));
+    writer.writeLong(state.consentAt);
+    writer.writeLong(state.lastAt);
+    writer.writeLong(state.timer);
+  },
+  read(reader) {
+    const recentItems = readStrings(reader);
+    const recentTypes = recentItems.map(() => reader.readLong());
+    const recentTimes = readTimes(reader, recentItems.length);
+    const seenCount = readLength(reader);
+    const seen = new Uint32Array(Math.max(SEEN_AT_START, seenCount));
+    for (let i = 0; i < seenCount; i++) seen[i] = reader.readFixed(4).readUInt32LE(0);
+    const blockedItems = readStrings(reader);
+    const dislikedItems = readStrings(reader);
+    // Types are appended to the schema's enum: an older state has fewer counts.
+    const counts = new Float64Array(INTERACTION_TYPES.length);
+    const known = readLength(reader);
+    for (let i = 0; i < known; i++) counts[i] = reader.readLong();
+    return {
+      recentItems,
+      recentTypes,
+      recentTimes,
+      seen,
+      seenCount,
+      seenOldest: 0,
+      blockedItems,
+      dislikedItems,
+      counts,
+      segments: readStrings(reader),
+      segmentsAt: reader.readLong(),
+      device: readNullableString(reader),
+      country: readNullableString(reader),
+      consent: consentOf(reader.readLong()),
+      consentAt: reader.readLong(),
+      lastAt: reader.readLong(),
+      timer: reader.readLong(),
+      labels: undefined,
+    };
+  },
+});
+
+function consentFlags(consent: Consent | null): number {
+  if (consent === null) return NO_CONSENT;
+  return (
+    CONSENT_KNOWN |
+    (consent.personalization ? CONSENT_PERSONALIZATION : 0) |
+    (consent.analytics ? CONSENT_ANALYTICS : 0)
+  );
+}
+
+function consentOf(flags: number): Consent | null {
+  if ((flags & CONSENT_KNOWN) === 0) return null;
+  return {
+    personalization: (flags & CONSENT_PERSONALIZATION) !== 0,
+    analytics: (flags & CONSENT_ANALYTICS) !== 0,
+  };
+}
