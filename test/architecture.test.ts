@@ -19,11 +19,9 @@ const NOT_YET_THROWN: ReadonlySet<string> = new Set<string>([
   'CURSOR_EXPIRED',
   'FEED_LIMIT',
   'FEED_PROTOCOL',
-  'MAPPING_INVALID',
   'NOT_READY',
   'OVERLOADED',
   'REQUEST_INVALID',
-  'ROW_INVALID',
   'UNAUTHORIZED',
   'USAGE_INVALID',
 ]);
