@@ -48,14 +48,16 @@ export class BatchOutputs {
     this.eventCount++;
   }
 
-  table(topic: string, key: string, value: Uint8Array, operator: string): void {
+  /** The origin tells followers the version of the value, also of a withdrawn one, which has no bytes to carry it. */
+  table(topic: string, key: string, value: Uint8Array, operator: string, offset: number): void {
     let values = this.tables.get(topic);
     if (values === undefined) {
       this.requireAllowed(topic, operator);
       values = new Map();
       this.tables.set(topic, values);
     }
-    values.set(key, { key, value, partition: this.partition });
+    const origin = { source: this.source, operator, offset, index: 0 };
+    values.set(key, { key, value, partition: this.partition, origin });
     this.bytes += value.length;
   }
 

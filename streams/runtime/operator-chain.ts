@@ -134,7 +134,7 @@ export class OperatorChain implements Context {
   }
 
   publish(topic: string, key: string, value: Uint8Array): void {
-    this.outputs.table(topic, key, value, this.operators[this.current]!.name);
+    this.outputs.table(topic, key, value, this.operators[this.current]!.name, this.offset);
   }
 
   hint(topic: string, eventId: string): void {

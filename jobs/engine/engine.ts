@@ -1,0 +1,158 @@
+/**
+ * One engine in this process: storage, both stages, and the item tables that serving and stage 1 look at.
+ *
+ * Where it keeps its data is the caller's choice — a directory, or memory for evaluation and tests; what runs is the
+ * same. Stages run by themselves once `start` was called; evaluation steps them by hand instead.
+ */
+import type { FreshetConfig } from '../config.js';
+import { TOPICS, topicName } from '../../schemas/topics.js';
+import { decodeRecord } from '../../schemas/codec.js';
+import { createEngineTopology, engineTopics, ONLINE_SPACE } from '../../operators/engine-topology.js';
+import type { EngineTopology } from '../../operators/engine-topology.js';
+import type { CatalogueItem } from '../../operators/user/catalogue.js';
+import { ItemTables } from '../../serving/tables/item-tables.js';
+import type { Clock } from '../../streams/clock.js';
+import type { EventLog, LogRecord } from '../../streams/log/event-log.js';
+import type { Logger } from '../../streams/logger.js';
+import { MemoryLog } from '../../streams/memory/memory-log.js';
+import { MemoryStore } from '../../streams/memory/memory-store.js';
+import { openEmbeddedStorage } from '../../streams/lmdb/index.js';
+import type { StorageStats, SyncPolicy } from '../../streams/lmdb/index.js';
+import type { Random } from '../../streams/random.js';
+import { TableFollower } from '../../streams/runtime/table-follower.js';
+import { StreamWorker } from '../../streams/runtime/worker.js';
+import { taskOptionsOf } from '../../streams/section.js';
+import type { StateStore } from '../../streams/state/state-store.js';
+
+export interface EngineOptions {
+  readonly config: FreshetConfig;
+  /** Data directory; undefined keeps everything in memory. */
+  readonly directory: string | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Append ticks when partitions are idle: for live engines, not for import and replay. */
+  readonly isLive?: boolean;
+  readonly onStopped?: (error: unknown) => void;
+}
+
+export interface Storage {
+  readonly log: EventLog;
+  readonly store: StateStore;
+  flushed(): Promise<void>;
+  stats(): StorageStats | undefined;
+  close(): Promise<void>;
+}
+
+export class Engine {
+  readonly worker: StreamWorker;
+  readonly follower: TableFollower;
+  private cleaning: { cancel(): void } | undefined;
+
+  private constructor(
+    private readonly options: EngineOptions,
+    readonly storage: Storage,
+    readonly engineTopology: EngineTopology,
+    readonly tables: ItemTables,
+  ) {
+    const { config, clock, random, logger } = options;
+    const { log, store } = storage;
+    const { topology } = engineTopology;
+    this.worker = new StreamWorker(
+      topology,
+      { log, store, clock, random: random.stream('worker') },
+      {
+        logger,
+        task: taskOptionsOf(config.streams),
+        idleTickAfterMs: options.isLive === true ? config.streams.idleTickMs : undefined,
+        ...(options.onStopped === undefined ? {} : { onStopped: options.onStopped }),
+      },
+    );
+    this.follower = new TableFollower({
+      log,
+      clock,
+      topic: this.topic('itemState'),
+      apply: (record) => applyTableRecord(tables, record),
+      onFault: (error, record) => logger.warn('table record ignored', { error, offset: record.offset, key: record.key }),
+    });
+  }
+
+  static async open(options: EngineOptions): Promise<Engine> {
+    const { config } = options;
+    const storage = await openStorage(options);
+    try {
+      await storage.log.createTopics(engineTopics(config.streams.namespace, config.streams.partitions));
+      const tables = new ItemTables({ space: ONLINE_SPACE });
+      const engineTopology = createEngineTopology({
+        namespace: config.streams.namespace,
+        config: config.operators,
+        catalogue: { get: (itemId) => catalogueItemOf(tables, itemId) },
+        itemVectors: () => tables.vectors,
+      });
+      return new Engine(options, storage, engineTopology, tables);
+    } catch (error) {
+      await storage.close();
+      throw error;
+    }
+  }
+
+  /** Loads the item tables, then runs both stages until `close`. */
+  async start(): Promise<void> {
+    const { clock, config, logger } = this.options;
+    await this.follower.open();
+    await this.worker.start();
+    this.cleaning = clock.setInterval(config.streams.cleanIntervalMs, () => {
+      this.storage.log.clean().catch((error: unknown) => logger.warn('cleaning failed', { error }));
+    });
+  }
+
+  /** Resolves when everything appended so far has passed both stages and reached the tables. */
+  async drain(): Promise<void> {
+    await this.worker.drain();
+    while ((await this.follower.lag()) > 0) await this.options.clock.sleep(1);
+  }
+
+  /** Finishes running batches and gives the data directory free. */
+  async close(): Promise<void> {
+    this.cleaning?.cancel();
+    await this.worker.stop();
+    await this.follower.close();
+    await this.storage.close();
+  }
+
+  topic(name: keyof typeof TOPICS): string {
+    return topicName(this.options.config.streams.namespace, TOPICS[name]);
+  }
+}
+
+/** Applies one record of item-state; an empty value withdraws its key. */
+export function applyTableRecord(tables: ItemTables, record: LogRecord): void {
+  if (record.value.length > 0) {
+    tables.apply(decodeRecord(record.value));
+    return;
+  }
+  if (record.origin !== undefined) tables.withdraw(record.key, record.origin.offset);
+}
+
+/** What the catalogue says of an item, in the words that stage 1 uses. */
+function catalogueItemOf(tables: ItemTables, itemId: string): CatalogueItem | undefined {
+  const item = tables.items.indexOf(itemId);
+  const entry = item < 0 ? undefined : tables.catalogue.entryOf(item);
+  if (entry === undefined) return undefined;
+  const categories = entry.categories.map((category) => tables.catalogue.categoryName(category));
+  return { categories, brand: entry.brand, tags: entry.tags };
+}
+
+async function openStorage(options: EngineOptions): Promise<Storage> {
+  const { directory, clock, random, config } = options;
+  if (directory === undefined) {
+    const log = new MemoryLog({ clock });
+    const store = new MemoryStore({ delivery: 'atomic', log });
+    return { log, store, flushed: () => Promise.resolve(), stats: () => undefined, close: () => log.close() };
+  }
+  return openEmbeddedStorage({ directory, sync: syncPolicyOf(config), clock, random: random.stream('storage') });
+}
+
+function syncPolicyOf({ streams }: FreshetConfig): SyncPolicy {
+  return streams.sync === 'interval' ? { intervalMs: streams.syncIntervalMs } : streams.sync;
+}

@@ -1,0 +1,68 @@
+/** The `streams` section of the configuration: log, state and batches. */
+import { NAMESPACE_PATTERN } from '../schemas/topics.js';
+import { defineSection, setting, z } from './config.js';
+import type { SectionValues } from './config.js';
+import type { TaskOptions } from './runtime/task.js';
+import { DEFAULT_TASK_OPTIONS } from './runtime/task.js';
+
+export const streamsSection = defineSection(
+  'streams',
+  {
+    namespace: setting.of(z.string().regex(NAMESPACE_PATTERN).default('default'), {
+      description: 'Prefix of topics, databases, metrics and tokens; several engines can share servers.',
+    }),
+    partitions: setting.integer({
+      default: 4,
+      min: 1,
+      max: 256,
+      description: 'Partitions of each topic. Fixed once data exist; changing it needs a repartition.',
+    }),
+    sync: setting.choice(['always', 'interval', 'none'], {
+      default: 'always',
+      description:
+        'When appended events are durable: before the answer, at an interval, or whenever the system writes them. All survive kill -9; only `always` survives a power cut without loss.',
+    }),
+    syncIntervalMs: setting.integer({
+      default: 200,
+      min: 1,
+      max: 60_000,
+      unit: 'ms',
+      description: 'Time between syncs under sync: interval.',
+    }),
+    batchRecords: setting.integer({
+      default: DEFAULT_TASK_OPTIONS.batchRecordsMax,
+      min: 1,
+      max: 100_000,
+      description: 'Most records of a micro-batch.',
+    }),
+    cacheBytes: setting.integer({
+      default: DEFAULT_TASK_OPTIONS.cacheBytesMax,
+      min: 0,
+      max: 8 * 2 ** 30,
+      unit: 'bytes',
+      description: 'Approximate memory of each task’s cache of live rows.',
+    }),
+    idleTickMs: setting.integer({
+      default: 1_000,
+      min: 10,
+      max: 3_600_000,
+      unit: 'ms',
+      description: 'How overdue a timer of an idle partition is before its owner moves time forward.',
+    }),
+    cleanIntervalMs: setting.integer({
+      default: 60_000,
+      min: 100,
+      max: 86_400_000,
+      unit: 'ms',
+      description: 'Time between two rounds of retention and compaction.',
+    }),
+  },
+  { description: 'Log, state and micro-batches.' },
+);
+
+export type StreamsConfig = SectionValues<typeof streamsSection>;
+
+/** The part of the section that tasks are made with. */
+export function taskOptionsOf(config: StreamsConfig): TaskOptions {
+  return { ...DEFAULT_TASK_OPTIONS, batchRecordsMax: config.batchRecords, cacheBytesMax: config.cacheBytes };
+}
