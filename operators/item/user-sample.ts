@@ -1,0 +1,55 @@
+/**
+ * Operator `user-sample`: the latest user vectors that passed through this partition, one cell for all items.
+ *
+ * Implicit feedback has no negatives: somebody who did not meet an item says nothing, but somebody drawn at random
+ * very likely does not care for it. `item-embedding` draws its negatives from this ring. It is scoped to the partition
+ * because an item's own cell only ever sees people who liked the item.
+ */
+import type { Operator } from '../../streams/runtime/operator.js';
+import type { ItemEvent } from './item-events.js';
+import { createPackedCodec } from './packed-state.js';
+
+/** 64 vectors of 64 dimensions are 4.4 kB; a negative is as recent as the last few dozen signals. */
+export const USER_SAMPLE_SIZE = 64;
+
+export interface UserSampleConfig {
+  readonly space: string;
+  readonly sampleSize?: number;
+}
+
+export interface UserSampleState {
+  /** Vectors ever taken in; the next goes to this modulo the size. */
+  total: number;
+  /** Quantized vectors as they arrived. */
+  readonly vectors: Buffer[];
+}
+
+export function createUserSampleOperator(config: UserSampleConfig): Operator<ItemEvent, UserSampleState> {
+  const { space, sampleSize = USER_SAMPLE_SIZE } = config;
+  return {
+    name: 'user-sample',
+    purity: 'log-pure',
+    scope: 'partition',
+    state: stateCodec,
+    process(record, cell) {
+      if (record.kind !== 'ItemInteraction' || record.userVector === null || record.space !== space) return;
+      const state = cell.getOr(() => ({ total: 0, vectors: [] }));
+      state.vectors[state.total % sampleSize] = record.userVector;
+      state.total++;
+      cell.changed();
+    },
+  };
+}
+
+const stateCodec = createPackedCodec<UserSampleState>('user-sample', {
+  version: 1,
+  write(writer, state) {
+    writer.writeLong(state.total);
+    writer.writeLong(state.vectors.length);
+    for (const vector of state.vectors) writer.writeBytes(vector);
+  },
+  read(reader) {
+    const total = reader.readLong();
+    return { total, vectors: Array.from({ length: reader.readCount(1) }, () => reader.readBytes()) };
+  },
+});

@@ -1,0 +1,256 @@
+/**
+ * The recommender of one serving node: two named pipelines over the item tables.
+ *
+ * `full` asks every source for many candidates; `push` re-ranks on each event within a fraction of a millisecond: fewer
+ * sessions, fewer neighbours, no vector scan. Both walk: retrieve → fuse → eligibility → seen → (stages of the
+ * caller) → category cap → fresh items → cut → confidence → reasons. Requests run one after the other and
+ * share all working memory; what a request allocates is its result. Deterministic in (tables, request).
+ */
+import { CategoryPopularitySource, POPULAR_HALF_LIFE, PopularitySource, SegmentPopularitySource, TRENDING_HALF_LIFE } from '../retrieval/popularity.js';
+import { CoVisitationSource } from '../retrieval/co-visitation.js';
+import { EmbeddingSource } from '../retrieval/embeddings.js';
+import { RetrievalRequest } from '../retrieval/request.js';
+import type { UserSnapshotLike } from '../retrieval/request.js';
+import { SessionKnnSource } from '../retrieval/session-knn.js';
+import type { RetrievalSource } from '../retrieval/source.js';
+import { CANDIDATES_MAX } from '../retrieval/source.js';
+import type { ItemTables } from '../tables/item-tables.js';
+import { NO_ITEM } from '../tables/item-interner.js';
+import type { TopList } from '../tables/top-list.js';
+import { TopN } from '../tables/top-n.js';
+import type { ConfidenceFit } from './confidence.js';
+import { confidenceOf } from './confidence.js';
+import { createCategoryCapStage } from './diversity.js';
+import type { ExplorationConfig } from './exploration.js';
+import { createExplorationStage } from './exploration.js';
+import { createEligibilityStage, createSeenStage } from './filters.js';
+import type { FusionConfig } from './fusion.js';
+import { Fusion } from './fusion.js';
+import type { ReasonWording } from './reasons.js';
+import { reasonText } from './reasons.js';
+import type { PipelineRequest, PipelineStage } from './slate.js';
+import { EXPLORATION_SOURCE, NO_SOURCE, Slate } from './slate.js';
+
+export type PipelineName = 'full' | 'push';
+
+export interface WeightedSource {
+  readonly source: RetrievalSource;
+  readonly weight: number;
+  /** Most candidates taken; at most 100. */
+  readonly candidates?: number;
+}
+
+export interface PipelineConfig {
+  readonly sources: readonly WeightedSource[];
+  readonly fusion?: FusionConfig;
+  /** Run after the filters, before the category cap: re-ranking by a model, business rules. */
+  readonly stages?: readonly PipelineStage[];
+  readonly confidence?: ConfidenceFit;
+}
+
+export interface RecommenderConfig {
+  readonly full?: PipelineConfig;
+  readonly push?: PipelineConfig;
+  /** Largest share of a list that one category may take. */
+  readonly categoryMaxShare?: number;
+  readonly exploration?: ExplorationConfig;
+  readonly wording?: ReasonWording;
+}
+
+export interface RecommendRequest {
+  readonly user: UserSnapshotLike;
+  readonly placement: string;
+  /** Items wanted, 1 to 100. */
+  readonly limit: number;
+  /** Default `full`. */
+  readonly pipeline?: PipelineName | undefined;
+  /** Where the person is; `itemId` counts as the latest item of the session. */
+  readonly context?: { readonly itemId?: string | undefined } | undefined;
+  readonly excluded?: ReadonlySet<string> | undefined;
+  /** Event time of the request, ms. */
+  readonly now: number;
+  /** Names of the sources to use; all when absent. */
+  readonly sources?: readonly string[] | undefined;
+}
+
+export interface RecommendedItem {
+  readonly itemId: string;
+  /** Fused score, relative to the best possible, in [0, 1]; of an exploration item that of its place. */
+  readonly score: number;
+  readonly confidence: number;
+  /** In words, the strongest first; at least one. */
+  readonly reasons: readonly string[];
+  /** Source that contributed most, or `exploration`. */
+  readonly source: string;
+}
+
+export interface Recommendation {
+  readonly pipeline: PipelineName;
+  readonly items: readonly RecommendedItem[];
+  /** Candidates left after the filters: what could have been chosen. */
+  readonly eligibleCount: number;
+}
+
+export interface ScoredItem {
+  readonly itemId: string;
+  /** Best is 1. */
+  readonly score: number;
+}
+
+export interface Recommender {
+  recommend(request: RecommendRequest): Recommendation;
+  /** What goes with an item, best first; empty for one nobody knows. */
+  similarItems(itemId: string, n: number, now: number): readonly ScoredItem[];
+  trending(options: { readonly n: number; readonly category?: string | undefined }): readonly ScoredItem[];
+  popular(options: { readonly n: number; readonly category?: string | undefined }): readonly ScoredItem[];
+}
+
+export const LIMIT_MAX = 100;
+const NOTHING_EXCLUDED: ReadonlySet<string> = new Set();
+
+/** Sources and weights of `full`; the weights are those that did best in a prequential replay of public news clicks. */
+export function defaultFullPipeline(): PipelineConfig {
+  return {
+    sources: [
+      { source: new SessionKnnSource(), weight: 1 },
+      { source: new CoVisitationSource(), weight: 0.4 },
+      { source: new PopularitySource('trending', 'trending', TRENDING_HALF_LIFE), weight: 0.4 },
+      { source: new PopularitySource('popularity', 'popular', POPULAR_HALF_LIFE), weight: 0.05 },
+      { source: new CategoryPopularitySource(), weight: 0.1 },
+      { source: new SegmentPopularitySource(), weight: 0.05 },
+      { source: new EmbeddingSource(), weight: 0.2 },
+    ],
+  };
+}
+
+export function defaultPushPipeline(): PipelineConfig {
+  return {
+    sources: [
+      { source: new SessionKnnSource({ contextItems: 3, sessionsPerItem: 200, neighbours: 100 }), weight: 1, candidates: 50 },
+      { source: new CoVisitationSource({ contextItems: 3, neighbours: 50 }), weight: 0.4, candidates: 50 },
+      { source: new PopularitySource('trending', 'trending', TRENDING_HALF_LIFE), weight: 0.4, candidates: 50 },
+      { source: new CategoryPopularitySource(), weight: 0.1, candidates: 30 },
+    ],
+  };
+}
+
+export function createRecommender(config: RecommenderConfig, tables: ItemTables): Recommender {
+  const full = new Pipeline('full', config.full ?? defaultFullPipeline(), config, tables);
+  const push = new Pipeline('push', config.push ?? defaultPushPipeline(), config, tables);
+  return {
+    recommend: (request) => (request.pipeline === 'push' ? push : full).recommend(request),
+    similarItems: (itemId, n, now) => full.similarItems(itemId, n, now),
+    trending: ({ n, category }) => listed(TRENDING_HALF_LIFE, n, category),
+    popular: ({ n, category }) => listed(POPULAR_HALF_LIFE, n, category),
+  };
+
+  function listed(halfLife: number, n: number, category: string | undefined): ScoredItem[] {
+    let list: TopList | undefined = tables.popularity.top(halfLife);
+    if (category !== undefined) list = tables.popularity.topOfCategory(tables.catalogue.indexOfCategory(category), halfLife);
+    const found: ScoredItem[] = [];
+    for (let i = 0; list !== undefined && i < list.length && found.length < n; i++) {
+      const item = list.items[i]!;
+      if (!tables.catalogue.isServable(item)) continue;
+      found.push({ itemId: tables.items.idOf(item), score: 2 ** (list.scores[i]! - list.scores[0]!) });
+    }
+    return found;
+  }
+}
+
+class Pipeline {
+  private readonly lists: TopN[];
+  private readonly weights: Float64Array;
+  private readonly request = new RetrievalRequest();
+  private readonly fusion: Fusion;
+  private readonly slate: Slate;
+  private readonly filters: readonly PipelineStage[];
+  private readonly finishers: readonly PipelineStage[];
+
+  constructor(
+    private readonly name: PipelineName,
+    private readonly pipeline: PipelineConfig,
+    private readonly config: RecommenderConfig,
+    private readonly tables: ItemTables,
+  ) {
+    this.lists = pipeline.sources.map(({ candidates }) => new TopN(Math.min(CANDIDATES_MAX, candidates ?? CANDIDATES_MAX), tables.items));
+    this.weights = new Float64Array(pipeline.sources.length);
+    const capacity = this.lists.reduce((sum, list) => sum + list.capacity, LIMIT_MAX);
+    this.fusion = new Fusion(tables, capacity, pipeline.fusion);
+    this.slate = new Slate(capacity);
+    this.filters = [createEligibilityStage(tables), createSeenStage(tables), ...(pipeline.stages ?? [])];
+    this.finishers = [
+      createCategoryCapStage(tables, capacity, config.categoryMaxShare),
+      createExplorationStage(tables, config.exploration),
+    ];
+  }
+
+  recommend(asked: RecommendRequest): Recommendation {
+    const { user, placement, now } = asked;
+    const limit = Math.max(1, Math.min(LIMIT_MAX, Math.floor(asked.limit)));
+    const retrieval = this.request;
+    retrieval.resolve(user, this.tables, now, asked.context?.itemId);
+    const request = { user, placement, limit, excluded: asked.excluded ?? NOTHING_EXCLUDED, now, retrieval };
+    this.retrieve(asked.sources);
+    this.fusion.fuse(this.lists, this.weights, this.slate);
+    for (const stage of this.filters) stage.apply(this.slate, request);
+    const eligibleCount = this.slate.length;
+    for (const stage of this.finishers) stage.apply(this.slate, request);
+    return { pipeline: this.name, items: this.result(request), eligibleCount };
+  }
+
+  similarItems(itemId: string, n: number, now: number): ScoredItem[] {
+    const item = this.tables.items.indexOf(itemId);
+    if (item === NO_ITEM) return [];
+    this.request.resolveItem(item, now);
+    // Popularity says nothing of an item: only sources that start from it.
+    this.retrieve(ITEM_SOURCES);
+    this.fusion.fuse(this.lists, this.weights, this.slate);
+    const similar: ScoredItem[] = [];
+    for (let i = 0; i < this.slate.length && similar.length < n; i++) {
+      const other = this.slate.items[i]!;
+      if (!this.tables.catalogue.isServable(other)) continue;
+      similar.push({ itemId: this.tables.items.idOf(other), score: this.slate.scores[i]! });
+    }
+    return similar;
+  }
+
+  private retrieve(names: readonly string[] | undefined): void {
+    const { sources } = this.pipeline;
+    for (let s = 0; s < sources.length; s++) {
+      const { source, weight } = sources[s]!;
+      const list = this.lists[s]!;
+      list.clear();
+      this.weights[s] = names === undefined || names.includes(source.name) ? weight : 0;
+      if (this.weights[s] === 0) continue;
+      source.retrieve(this.request, this.tables, list);
+      list.sort();
+    }
+  }
+
+  private result(request: PipelineRequest): RecommendedItem[] {
+    const { slate, tables } = this;
+    const items: RecommendedItem[] = [];
+    for (let i = 0; i < Math.min(slate.length, request.limit); i++) {
+      const item = slate.items[i]!;
+      const score = slate.scores[i]!;
+      const source = slate.sources[i]!;
+      const reasons = [this.reasonOf(source, item)];
+      if (slate.seconds[i] !== NO_SOURCE) reasons.push(this.reasonOf(slate.seconds[i]!, item));
+      items.push({
+        itemId: tables.items.idOf(item),
+        score,
+        confidence: source === EXPLORATION_SOURCE ? 0 : confidenceOf(score, this.pipeline.confidence),
+        reasons,
+        source: source === EXPLORATION_SOURCE ? 'exploration' : this.pipeline.sources[source]!.source.name,
+      });
+    }
+    return items;
+  }
+
+  private reasonOf(source: number, item: number): string {
+    const reason = source === EXPLORATION_SOURCE ? 'new' : this.pipeline.sources[source]!.source.reason;
+    return reasonText(reason, item, this.request, this.tables, this.config.wording);
+  }
+}
+
+const ITEM_SOURCES = ['session-knn', 'co-visitation'];

@@ -1,0 +1,84 @@
+/**
+ * Sources that need to know nothing of the person, or little: `trending` (short half-life), `popularity` (long), and
+ * popularity within the categories they care for and the segments they belong to.
+ *
+ * Lists are kept sorted by the tables, so a source only copies a prefix. A score is the item's decayed count relative to the
+ * list's first; of several categories or segments, weighted by the person's affinities.
+ */
+import type { ItemTables } from '../tables/item-tables.js';
+import type { TopList } from '../tables/top-list.js';
+import { Accumulator } from '../tables/top-n.js';
+import type { RetrievalRequest } from './request.js';
+import type { CandidateBuffer, ReasonId, RetrievalSource } from './source.js';
+
+/** Places of the popularity operator's default half-lives: 10 min, 1 h, 6 h, 24 h, 7 d. */
+export const TRENDING_HALF_LIFE = 0;
+export const POPULAR_HALF_LIFE = 2;
+/** Place of the segment half-lives: 1 h, 24 h. */
+const SEGMENT_HALF_LIFE = 0;
+
+/** Overall list of one half-life. */
+export class PopularitySource implements RetrievalSource {
+  constructor(
+    readonly name: string,
+    readonly reason: ReasonId,
+    private readonly halfLife: number,
+  ) {}
+
+  retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void {
+    const list = tables.popularity.top(this.halfLife);
+    for (let i = 0; i < list.length && into.length < into.capacity; i++) {
+      if (!request.isContext(list.items[i]!)) into.offer(list.items[i]!, 2 ** (list.scores[i]! - list.scores[0]!));
+    }
+  }
+}
+
+/** Popular in the person's categories: each category contributes by its share of the affinities. */
+export class CategoryPopularitySource implements RetrievalSource {
+  readonly name = 'category-popularity';
+  readonly reason = 'popular-in-category';
+  private readonly sums = new Accumulator();
+
+  constructor(private readonly halfLife = POPULAR_HALF_LIFE) {}
+
+  retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void {
+    if (request.categoryCount === 0) return;
+    this.sums.clear(tables.items.count);
+    for (let i = 0; i < request.categoryCount; i++) {
+      const list = tables.popularity.topOfCategory(request.categories[i]!, this.halfLife);
+      addList(this.sums, list, request.categoryWeights[i]!, into.capacity);
+    }
+    offerSums(this.sums, request, into);
+  }
+}
+
+/** Popular among people of the same segments, each counting alike. */
+export class SegmentPopularitySource implements RetrievalSource {
+  readonly name = 'segment-popularity';
+  readonly reason = 'popular-in-segment';
+  private readonly sums = new Accumulator();
+
+  retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void {
+    const { segments } = request;
+    if (segments.length === 0) return;
+    this.sums.clear(tables.items.count);
+    for (let i = 0; i < segments.length; i++) {
+      const list = tables.popularity.topOfSegment(segments[i]!, SEGMENT_HALF_LIFE);
+      addList(this.sums, list, 1 / segments.length, into.capacity);
+    }
+    offerSums(this.sums, request, into);
+  }
+}
+
+function addList(sums: Accumulator, list: TopList | undefined, weight: number, limit: number): void {
+  if (list === undefined) return;
+  const count = Math.min(list.length, limit);
+  for (let i = 0; i < count; i++) sums.add(list.items[i]!, weight * 2 ** (list.scores[i]! - list.scores[0]!));
+}
+
+function offerSums(sums: Accumulator, request: RetrievalRequest, into: CandidateBuffer): void {
+  for (let i = 0; i < sums.length; i++) {
+    const item = sums.touched[i]!;
+    if (!request.isContext(item)) into.offer(item, sums.get(item));
+  }
+}

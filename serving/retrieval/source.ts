@@ -1,0 +1,27 @@
+/**
+ * Contract of a retrieval source: one idea of what could be shown, as at most 100 scored candidates.
+ *
+ * Scores need only be comparable within a source, not negative, and larger for better; fusion looks at ranks or at each
+ * score's share of the list. A source reads the tables and the request, nothing else; equal tables and requests give
+ * equal candidates. It does not filter what was seen or is gone: that is the pipeline's. It offers no item of
+ * the request's context, and must not throw for a person or item it knows nothing of: it then offers nothing.
+ */
+import type { ItemTables } from '../tables/item-tables.js';
+import type { TopN } from '../tables/top-n.js';
+import type { RetrievalRequest } from './request.js';
+
+/** Most candidates of one source. */
+export const CANDIDATES_MAX = 100;
+
+/** Where a source puts its candidates: a bounded list, emptied before the call and sorted after it. */
+export type CandidateBuffer = TopN;
+
+/** Why a candidate was retrieved; put into words by the pipeline (reasons.ts). */
+export type ReasonId = 'also-viewed' | 'together' | 'taste' | 'trending' | 'popular' | 'popular-in-category' | 'popular-in-segment' | 'new';
+
+export interface RetrievalSource {
+  /** Lower-case kebab; named in results, weights, metrics and impressions. */
+  readonly name: string;
+  readonly reason: ReasonId;
+  retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void;
+}
