@@ -87,6 +87,11 @@ export class RecordBatchWriter {
     this.count++;
   }
 
+  /** Forgets what was added. */
+  discard(): void {
+    this.count = 0;
+  }
+
   private begin(offset: number, timestamp: number): void {
     this.writer.openScratch();
     for (let i = 0; i < HEADER_BYTES; i++) this.writer.writeByte(0);

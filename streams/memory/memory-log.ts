@@ -61,7 +61,9 @@ export class MemoryLog implements EventLog {
   }
 
   createTopicsNow(specs: readonly TopicSpec[]): void {
-    for (const { name, partitions } of this.registry.declare(specs)) {
+    const undeclared = this.registry.undeclared(specs);
+    this.registry.declare(undeclared);
+    for (const { name, partitions } of undeclared) {
       if (this.partitions.has(name)) continue;
       this.partitions.set(name, Array.from({ length: partitions }, () => ({ records: [], end: 0 })));
     }
@@ -132,7 +134,7 @@ export class MemoryLog implements EventLog {
     const tombstonesFrom = now - this.tombstoneGraceMs;
     return kept.filter(
       ({ key, offset, value, timestamp }) =>
-        lastOffset.get(key) === offset && (value.length > 0 || timestamp >= tombstonesFrom),
+        lastOffset.get(key) === offset && (value.length > 0 || timestamp > tombstonesFrom),
     );
   }
 

@@ -27,17 +27,18 @@ export class TopicRegistry {
   private readonly groups = new Map<string, Group>();
   private readonly appended = new Set<string>();
 
-  /**
-   * Declares topics; all or none. Returns those that are new or whose retention changed. Throws TOPIC_MISMATCH.
-   */
-  declare(specs: readonly TopicSpec[]): readonly TopicSpec[] {
+  /** Those that are new or whose retention changed. Throws TOPIC_MISMATCH. */
+  undeclared(specs: readonly TopicSpec[]): readonly TopicSpec[] {
     for (const spec of specs) this.requireCompatible(spec);
-    const changed = specs.filter((spec) => {
+    return specs.filter((spec) => {
       const existing = this.specs.get(spec.name);
       return existing === undefined || existing.retentionMs !== spec.retentionMs;
     });
-    for (const spec of changed) this.specs.set(spec.name, Object.freeze({ ...spec }));
-    return changed;
+  }
+
+  /** Takes topics that `undeclared` let pass. */
+  declare(specs: readonly TopicSpec[]): void {
+    for (const spec of specs) this.specs.set(spec.name, Object.freeze({ ...spec }));
   }
 
   private requireCompatible(spec: TopicSpec): void {

@@ -1,0 +1,71 @@
+/**
+ * Batches of records kept in memory: those appended lately, so that live followers neither read nor decode them
+ * again. Bounded by bytes; the batch used longest ago goes first. A batch is decoded when first asked for, once.
+ */
+import type { LogRecord } from '../log/event-log.js';
+import { decodeBatch, readBatchHeader } from '../log/record-batch.js';
+
+export class StoredBatch {
+  readonly baseOffset: number;
+  /** Offset behind its last record. */
+  readonly endOffset: number;
+  private decoded: readonly LogRecord[] | undefined;
+
+  constructor(readonly bytes: Buffer) {
+    const header = readBatchHeader(bytes);
+    this.baseOffset = header.baseOffset;
+    this.endOffset = header.lastOffset + 1;
+  }
+
+  get records(): readonly LogRecord[] {
+    return (this.decoded ??= decodeBatch(this.bytes));
+  }
+}
+
+/** Records as objects take about as much memory again as their bytes. */
+const OBJECT_FACTOR = 2;
+const BATCH_OVERHEAD_BYTES = 256;
+
+export class BatchCache {
+  /** In order of use, latest last. */
+  private readonly batches = new Map<string, StoredBatch>();
+  private bytes = 0;
+
+  constructor(private readonly bytesMax: number) {}
+
+  get(partition: string, baseOffset: number): StoredBatch | undefined {
+    const name = nameOf(partition, baseOffset);
+    const batch = this.batches.get(name);
+    if (batch === undefined) return undefined;
+    this.batches.delete(name);
+    this.batches.set(name, batch);
+    return batch;
+  }
+
+  put(partition: string, batch: StoredBatch): void {
+    this.remove(partition, batch.baseOffset);
+    this.batches.set(nameOf(partition, batch.baseOffset), batch);
+    this.bytes += costOf(batch);
+    for (const [name, oldest] of this.batches) {
+      if (this.bytes <= this.bytesMax) break;
+      this.batches.delete(name);
+      this.bytes -= costOf(oldest);
+    }
+  }
+
+  remove(partition: string, baseOffset: number): void {
+    const name = nameOf(partition, baseOffset);
+    const batch = this.batches.get(name);
+    if (batch === undefined) return;
+    this.batches.delete(name);
+    this.bytes -= costOf(batch);
+  }
+}
+
+function nameOf(partition: string, baseOffset: number): string {
+  return `${partition}@${baseOffset}`;
+}
+
+function costOf(batch: StoredBatch): number {
+  return batch.bytes.length * OBJECT_FACTOR + BATCH_OVERHEAD_BYTES;
+}

@@ -1,0 +1,232 @@
+/**
+ * EventLog on LMDB: the embedded log of a single process.
+ *
+ * A record is stored within a batch: all records that one transaction brings to a partition are one value, so many
+ * small appends at once cost little more than one. Offsets are given out in memory, since the process holds the
+ * directory alone, when a transaction is staged; a transaction that fails takes them back. The state store stages its
+ * outputs here too, within the transaction that moves the state.
+ */
+import { partitionFor } from '../../schemas/ids.js';
+import { LONE_SURROGATE } from '../../schemas/binary-writer.js';
+import { EngineError } from '../../schemas/errors.js';
+import type { Clock } from '../clock.js';
+import type {
+  AppendReceipt,
+  AssignmentListener,
+  EventLog,
+  Hint,
+  LogBatch,
+  Membership,
+  OutgoingRecord,
+  PartitionBounds,
+  ReadLimits,
+  TopicSpec,
+} from '../log/event-log.js';
+import { requirePartition, settled, TOMBSTONE_GRACE_MS } from '../memory/memory-log.js';
+import { TopicRegistry } from '../memory/topic-registry.js';
+import type { Random } from '../random.js';
+import { BatchCache } from './batch-cache.js';
+import type { Environment } from './environment.js';
+import { LogCatalogue } from './log-catalogue.js';
+import { LogCleaner } from './log-cleaner.js';
+import { LogPartition } from './log-partition.js';
+import type { Participant } from './table.js';
+
+export interface LmdbLogOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Memory for batches appended lately. */
+  readonly cacheBytesMax?: number;
+  /** How long a compacted topic keeps the tombstone of a removed key, ms. */
+  readonly tombstoneGraceMs?: number;
+  /** Bytes that one `clean` looks at. */
+  readonly cleanBytesMax?: number;
+}
+
+const CACHE_BYTES_MAX = 32 * 1_048_576;
+/** At a clean a minute: 1 MB/s read beside the live load, and a 4 GB log walked through in an hour. */
+const CLEAN_BYTES_MAX = 64 * 1_048_576;
+/** Key, lengths, origin: what a record takes beside its value, roughly. */
+const RECORD_OVERHEAD_BYTES = 48;
+
+export class LmdbLog implements EventLog, Participant {
+  private readonly registry = new TopicRegistry();
+  private readonly partitions = new Map<string, readonly LogPartition[]>();
+  private readonly cache: BatchCache;
+  private readonly cleaner: LogCleaner;
+  /** Partitions and topics that the transaction being staged touches. */
+  private readonly touched = new Set<LogPartition>();
+  private cleaning: Promise<unknown> = Promise.resolve();
+  private cleanTurn = 0;
+
+  private constructor(
+    readonly identity: string,
+    private readonly environment: Environment,
+    private readonly catalogue: LogCatalogue,
+    private readonly options: LmdbLogOptions,
+  ) {
+    this.cache = new BatchCache(options.cacheBytesMax ?? CACHE_BYTES_MAX);
+    const tombstoneGraceMs = options.tombstoneGraceMs ?? TOMBSTONE_GRACE_MS;
+    this.cleaner = new LogCleaner({ environment, catalogue, clock: options.clock, tombstoneGraceMs });
+    environment.join(this);
+  }
+
+  static async open(environment: Environment, options: LmdbLogOptions): Promise<LmdbLog> {
+    const catalogue = new LogCatalogue(environment);
+    const identity = await catalogue.identity(() => options.random.stream('log-identity').hex(16));
+    const log = new LmdbLog(identity, environment, catalogue, options);
+    log.addTopics(catalogue.topics());
+    return log;
+  }
+
+  async createTopics(specs: readonly TopicSpec[]): Promise<void> {
+    const undeclared = this.registry.undeclared(specs);
+    if (undeclared.length === 0) return;
+    await this.catalogue.writeTopics(undeclared);
+    // Somebody else may have declared the same while this was written.
+    this.addTopics(this.registry.undeclared(specs));
+  }
+
+  private addTopics(specs: readonly TopicSpec[]): void {
+    const added = specs.filter((spec) => spec.class !== 'hint' && !this.partitions.has(spec.name));
+    const names = added.flatMap(({ name, partitions }) => Array.from({ length: partitions }, (_, i) => `log:${name}/${i}`));
+    const tables = this.environment.openTables(names);
+    let at = 0;
+    for (const { name, partitions } of added) {
+      const list = tables.slice(at, at + partitions).map((table, i) => {
+        const { end } = this.catalogue.place(`${name}/${i}`);
+        return new LogPartition(name, i, table, this.cache, end);
+      });
+      this.partitions.set(name, list);
+      at += partitions;
+    }
+    this.registry.declare(specs);
+  }
+
+  topic(name: string): TopicSpec {
+    return this.registry.topic(name);
+  }
+
+  topics(): readonly TopicSpec[] {
+    return this.registry.topics();
+  }
+
+  async append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]> {
+    this.requireAppendable(topic, records);
+    if (records.length === 0) return [];
+    return this.environment.write(() => this.stage(topic, records), sizeOf(records));
+  }
+
+  /** Throws what makes records unfit for a topic, before anything is staged. */
+  requireAppendable(topic: string, records: readonly OutgoingRecord[]): void {
+    const { partitions } = this.registry.storedTopic(topic);
+    let names = '';
+    for (const { key, partition, origin } of records) {
+      if (partition !== undefined) requirePartition(topic, partition, partitions);
+      if (LONE_SURROGATE.test(key)) throw textInvalid(topic, key);
+      if (origin === undefined) continue;
+      // Origins repeat from record to record.
+      const own = origin.source + origin.operator;
+      if (own !== names && LONE_SURROGATE.test(own)) throw textInvalid(topic, own);
+      names = own;
+    }
+  }
+
+  /** Adds checked records to the transaction being staged; they become readable with it. */
+  stage(topic: string, records: readonly OutgoingRecord[]): readonly AppendReceipt[] {
+    const partitions = this.partitions.get(topic)!;
+    const timestamp = Math.floor(this.options.clock.now());
+    return records.map((record) => {
+      const partition = record.partition ?? partitionFor(record.key, partitions.length);
+      const target = partitions[partition]!;
+      this.touched.add(target);
+      return { partition, offset: target.stage(record, timestamp) };
+    });
+  }
+
+  beforeCommit(): void {
+    for (const partition of this.touched) partition.putStaged();
+  }
+
+  committed(): void {
+    for (const partition of this.touched) {
+      partition.committed();
+      this.registry.notifyAppended(partition.topic);
+    }
+    this.touched.clear();
+  }
+
+  rolledBack(): void {
+    for (const partition of this.touched) partition.rolledBack();
+    this.touched.clear();
+  }
+
+  read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {
+    return settled(() => this.partition(topic, partition).read(this.registry.topic(topic), from, limits));
+  }
+
+  bounds(topic: string, partition: number): Promise<PartitionBounds> {
+    return settled(() => this.partition(topic, partition).bounds());
+  }
+
+  private partition(topic: string, partition: number): LogPartition {
+    const { partitions } = this.registry.storedTopic(topic);
+    requirePartition(topic, partition, partitions);
+    return this.partitions.get(topic)![partition]!;
+  }
+
+  onAppend(topic: string, listener: () => void): () => void {
+    return this.registry.onAppend(topic, listener);
+  }
+
+  sendHints(topic: string, hints: readonly Hint[]): void {
+    this.registry.sendHints(topic, hints);
+  }
+
+  onHints(topic: string, listener: (hints: readonly Hint[]) => void): () => void {
+    return this.registry.onHints(topic, listener);
+  }
+
+  join(group: string, topic: string, listener: AssignmentListener): Promise<Membership> {
+    return this.registry.join(group, topic, listener);
+  }
+
+  /** Bounded work a call: it goes on where the last one stopped, and takes partitions in turn. */
+  clean(): Promise<number> {
+    const cleaned = this.cleaning.then(() => this.cleanSome());
+    this.cleaning = cleaned.catch(() => undefined);
+    return cleaned;
+  }
+
+  private async cleanSome(): Promise<number> {
+    const all = this.topics().flatMap(({ name }) => this.partitions.get(name) ?? []);
+    const budget = { bytes: this.options.cleanBytesMax ?? CLEAN_BYTES_MAX };
+    let removed = 0;
+    for (let i = 0; i < all.length && budget.bytes > 0; i++) {
+      const partition = all[this.cleanTurn % all.length]!;
+      removed += await this.cleaner.clean(partition, this.registry.topic(partition.topic), budget);
+      if (budget.bytes > 0) this.cleanTurn++;
+    }
+    return removed;
+  }
+
+  /** Waits for cleaning; the environment is closed by whoever opened it. */
+  async close(): Promise<void> {
+    await this.cleaning;
+  }
+}
+
+export function sizeOf(records: readonly OutgoingRecord[]): number {
+  let bytes = 0;
+  for (const { key, value } of records) bytes += key.length + value.length + RECORD_OVERHEAD_BYTES;
+  return bytes;
+}
+
+function textInvalid(topic: string, text: string): EngineError {
+  return new EngineError(
+    'EVENT_INVALID',
+    `A record for topic '${topic}' has the key or origin ${JSON.stringify(text)}, which holds half a surrogate pair; ` +
+      'expected Unicode text.',
+    { context: { topic } },
+  );
+}

@@ -1,0 +1,284 @@
+/**
+ * StateStore on LMDB, in the environment of the log: rows, timers, head and outputs move in one transaction.
+ *
+ * Heads are kept in memory, so fencing is decided when a commit is staged, without a read. A commit resolves when its
+ * transaction is stored, under sync policy `always` when it is durable; outputs become readable at the same moment.
+ * A head in memory runs ahead of the disk only while its transaction is under way, and falls back with it.
+ */
+import { BinaryReader } from '../../schemas/binary-reader.js';
+import { BinaryWriter } from '../../schemas/binary-writer.js';
+import { invariant } from '../../schemas/errors.js';
+import { compareKeys } from '../memory/key-order.js';
+import { settled } from '../memory/memory-log.js';
+import { compareTasks, copyHead, isApplied, taskFenced } from '../memory/memory-store.js';
+import type {
+  Commit,
+  CommitOutcome,
+  OutboxEntry,
+  Prefetched,
+  PrefetchRequest,
+  ScanRange,
+  StateStore,
+  TaskContent,
+  TaskHead,
+  TaskId,
+  TimerEntry,
+} from '../state/state-store.js';
+import { taskName } from '../state/state-store.js';
+import type { Environment } from './environment.js';
+import type { LmdbLog } from './lmdb-log.js';
+import { sizeOf } from './lmdb-log.js';
+import { documentKey, headKey, rowKey, rowKeyText, ROWS_END, taskOf, timerBound, timerKey, timerOf } from './state-keys.js';
+import type { Participant, Table } from './table.js';
+
+interface OwnedHead {
+  readonly owner: string;
+  readonly head: TaskHead;
+}
+
+interface Task {
+  readonly id: TaskId;
+  readonly table: Table;
+  /** As stored; undefined before the first acquire and after a drop. */
+  stored: OwnedHead | undefined;
+  /** As it will be once the transaction under way is stored. */
+  current: OwnedHead | undefined;
+  /** No timer lies before this: spares the search for due timers that are not there. */
+  timersFrom: number;
+}
+
+/** Key, tree and page overhead of a row, roughly. */
+const ROW_OVERHEAD_BYTES = 64;
+/** Rows of a restore written in one transaction. */
+const RESTORE_ROWS = 2_000;
+const NO_META = new Uint8Array(0);
+const TIMER_VALUE = Buffer.from([1]);
+
+export class LmdbStore implements StateStore, Participant {
+  readonly delivery = 'atomic';
+  private readonly heads: Table;
+  private readonly documents: Table;
+  private readonly tasksByName = new Map<string, Task>();
+  private readonly touched = new Set<Task>();
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly log: LmdbLog,
+  ) {
+    [this.heads, this.documents] = environment.openTables(['heads', 'documents']) as [Table, Table];
+    const stored = [...this.heads.range({})].map(({ key, value }) => ({ id: taskOf(key), head: decodeHead(value) }));
+    const tables = environment.openTables(stored.map(({ id }) => tableName(id)));
+    stored.forEach(({ id, head }, i) => this.addTask(id, tables[i]!, head));
+    environment.join(this);
+  }
+
+  async acquire(id: TaskId, owner: string): Promise<TaskHead> {
+    invariant(owner !== '', `Task ${taskName(id)} was acquired with an empty owner token`);
+    const task = this.taskOrNew(id);
+    return this.environment.write(() => {
+      // A restore that was cut short leaves rows without a head.
+      if (task.current === undefined) task.table.clear();
+      const head = task.current?.head ?? { commitId: '', offset: 0, meta: NO_META };
+      this.putHead(task, { owner, head });
+      return copyHead(head);
+    });
+  }
+
+  head(id: TaskId): Promise<TaskHead | undefined> {
+    const stored = this.tasksByName.get(taskName(id))?.stored;
+    return Promise.resolve(stored === undefined ? undefined : copyHead(stored.head));
+  }
+
+  prefetch(id: TaskId, request: PrefetchRequest): Promise<Prefetched> {
+    return settled(() => {
+      const task = this.tasksByName.get(taskName(id));
+      const row = (key: string): Buffer | undefined => task?.table.get(rowKey(key));
+      const timers = task === undefined ? [] : dueTimers(task, request);
+      return { rows: request.keys.map(row), timers, timerRows: timers.map(({ key }) => row(key)) };
+    });
+  }
+
+  async commit(id: TaskId, commit: Commit): Promise<CommitOutcome> {
+    const task = this.tasksByName.get(taskName(id));
+    if (task === undefined) throw taskFenced(id, 'it was never acquired, or was dropped');
+    // Everything that can be refused is, before the first put; neighbours in the tree are put one after another.
+    for (const { topic, records } of commit.outputs) this.log.requireAppendable(topic, records);
+    const puts = [...commit.puts]
+      .sort(([left], [right]) => compareKeys(left, right))
+      .map(([key, value]) => [rowKey(key), value] as const);
+    const deletes = commit.deletes.map(rowKey);
+    const timersAdded = commit.timersAdded.map(timerKey).sort(Buffer.compare);
+    const timersRemoved = commit.timersRemoved.map(timerKey);
+
+    const stage = (): CommitOutcome => {
+      if (isApplied(id, task.current, commit)) return 'already-applied';
+      for (const [key, value] of puts) task.table.put(key, value);
+      for (const key of deletes) task.table.remove(key);
+      for (const key of timersRemoved) task.table.remove(key);
+      for (const key of timersAdded) task.table.put(key, TIMER_VALUE);
+      for (const { topic, records } of commit.outputs) this.log.stage(topic, records);
+      const head = copyHead({ commitId: commit.next, offset: commit.offset, meta: commit.meta });
+      this.putHead(task, { owner: commit.owner, head });
+      return 'committed';
+    };
+    const outcome = await this.environment.write(stage, sizeOfCommit(commit));
+    for (const { time } of commit.timersAdded) task.timersFrom = Math.min(task.timersFrom, time);
+    return outcome;
+  }
+
+  /** Outputs are in the log already. */
+  outbox(): Promise<readonly OutboxEntry[]> {
+    return Promise.resolve([]);
+  }
+
+  async trimOutbox(id: TaskId, owner: string): Promise<void> {
+    const task = this.tasksByName.get(taskName(id));
+    if (task?.stored?.owner !== owner) throw taskFenced(id, 'another owner acquired it');
+    return Promise.resolve();
+  }
+
+  get(id: TaskId, key: string): Promise<Buffer | undefined> {
+    return settled(() => this.tasksByName.get(taskName(id))?.table.get(rowKey(key)));
+  }
+
+  async *scan(id: TaskId, range: ScanRange = {}): AsyncGenerator<readonly [key: string, value: Buffer]> {
+    const task = this.tasksByName.get(taskName(id));
+    if (task?.stored === undefined) return;
+    const to = range.to === undefined ? ROWS_END : rowKey(range.to);
+    const bounds = { from: rowKey(range.from ?? ''), to };
+    const limited = range.limit === undefined ? bounds : { ...bounds, limit: range.limit };
+    for (const { key, value } of task.table.range(limited)) yield await Promise.resolve([rowKeyText(key), value]);
+  }
+
+  async *scanTimers(id: TaskId): AsyncGenerator<TimerEntry> {
+    const task = this.tasksByName.get(taskName(id));
+    if (task?.stored === undefined) return;
+    const bounds = { from: timerBound(-Infinity), to: timerBound(Infinity) };
+    for (const { key } of task.table.range(bounds)) yield await Promise.resolve(timerOf(key));
+  }
+
+  tasks(): Promise<readonly TaskId[]> {
+    const stored = [...this.tasksByName.values()].filter((task) => task.stored !== undefined);
+    return Promise.resolve(stored.map(({ id }) => id).sort(compareTasks));
+  }
+
+  readDocument(name: string): Promise<string | undefined> {
+    return settled(() => this.documents.get(documentKey(name))?.toString());
+  }
+
+  async writeDocument(name: string, text: string): Promise<void> {
+    const key = documentKey(name);
+    await this.environment.write(() => this.documents.put(key, Buffer.from(text)), text.length);
+  }
+
+  /** In several transactions; the head comes last, and a task without a head has no content. */
+  async restore(id: TaskId, content: TaskContent): Promise<void> {
+    const task = this.taskOrNew(id);
+    await this.drop(id);
+    let entries: [key: Buffer, value: Uint8Array][] = [];
+    const flush = async (): Promise<void> => {
+      const batch = entries;
+      entries = [];
+      const bytes = batch.reduce((sum, [, value]) => sum + value.length + ROW_OVERHEAD_BYTES, 0);
+      await this.environment.write(() => {
+        for (const [key, value] of batch) task.table.put(key, value);
+      }, bytes);
+    };
+    for await (const [key, value] of content.rows) {
+      if (entries.push([rowKey(key), Buffer.from(value)]) >= RESTORE_ROWS) await flush();
+    }
+    for await (const timer of content.timers) {
+      if (entries.push([timerKey(timer), TIMER_VALUE]) >= RESTORE_ROWS) await flush();
+    }
+    await flush();
+    await this.environment.write(() => this.putHead(task, { owner: '', head: copyHead(content.head) }));
+    task.timersFrom = -Infinity;
+  }
+
+  async drop(id: TaskId): Promise<void> {
+    const task = this.tasksByName.get(taskName(id));
+    if (task === undefined) return;
+    await this.environment.write(() => {
+      task.table.clear();
+      this.heads.remove(headKey(id));
+      task.current = undefined;
+      this.touched.add(task);
+    });
+  }
+
+  /** The environment is closed by whoever opened it. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  beforeCommit(): void {
+    // Everything was put when it was staged.
+  }
+
+  committed(): void {
+    for (const task of this.touched) task.stored = task.current;
+    this.touched.clear();
+  }
+
+  rolledBack(): void {
+    for (const task of this.touched) task.current = task.stored;
+    this.touched.clear();
+  }
+
+  private putHead(task: Task, owned: OwnedHead): void {
+    this.heads.put(headKey(task.id), encodeHead(owned));
+    task.current = owned;
+    this.touched.add(task);
+  }
+
+  private taskOrNew({ stage, partition }: TaskId): Task {
+    const id = { stage, partition };
+    const known = this.tasksByName.get(taskName(id));
+    if (known !== undefined) return known;
+    const [table] = this.environment.openTables([tableName(id)]) as [Table];
+    return this.addTask(id, table, undefined);
+  }
+
+  private addTask(id: TaskId, table: Table, head: OwnedHead | undefined): Task {
+    const task = { id, table, stored: head, current: head, timersFrom: -Infinity };
+    this.tasksByName.set(taskName(id), task);
+    return task;
+  }
+}
+
+function dueTimers(task: Task, { timersBefore, timersMax }: PrefetchRequest): TimerEntry[] {
+  if (timersBefore <= task.timersFrom || timersMax <= 0) return [];
+  const bounds = { from: timerBound(-Infinity), to: timerBound(timersBefore), limit: timersMax };
+  const timers = [...task.table.range(bounds)].map(({ key }) => timerOf(key));
+  if (timers.length < timersMax && task.stored === task.current) task.timersFrom = timers[0]?.time ?? timersBefore;
+  return timers;
+}
+
+function sizeOfCommit(commit: Commit): number {
+  let bytes = commit.meta.length + ROW_OVERHEAD_BYTES;
+  for (const [key, value] of commit.puts) bytes += key.length + value.length + ROW_OVERHEAD_BYTES;
+  for (const { records } of commit.outputs) bytes += sizeOf(records);
+  return bytes + (commit.deletes.length + commit.timersAdded.length + commit.timersRemoved.length) * ROW_OVERHEAD_BYTES;
+}
+
+function tableName(id: TaskId): string {
+  return `task:${taskName(id)}`;
+}
+
+function encodeHead({ owner, head }: OwnedHead): Buffer {
+  const writer = new BinaryWriter();
+  writer.writeString(owner);
+  writer.writeString(head.commitId);
+  writer.writeLong(head.offset);
+  writer.writeBytes(head.meta);
+  return writer.takeScratch();
+}
+
+function decodeHead(bytes: Buffer): OwnedHead {
+  const reader = new BinaryReader();
+  reader.open(bytes, 0);
+  const owner = reader.readString();
+  const head = { commitId: reader.readString(), offset: reader.readLong(), meta: reader.readBytes() };
+  reader.close();
+  return { owner, head };
+}

@@ -1,0 +1,102 @@
+/**
+ * Keys of the embedded store's tables, built so that their byte order is the order the port promises.
+ *
+ *   task table   'r' + row key as UTF-8                                   rows, by UTF-8 bytes
+ *                't' + time u48 (shifted) + operator + 0 + key            timers, by (time, operator, key)
+ *   heads        'h' + stage + 0 + partition u32
+ *   documents    'd' + name
+ *
+ * The leading letter keeps an empty row key storable, since lmdb refuses empty keys.
+ */
+import { EngineError, invariant } from '../../schemas/errors.js';
+import type { TaskId, TimerEntry } from '../state/state-store.js';
+import { KEY_BYTES_MAX } from './table.js';
+
+const ROW = 0x72;
+const TIMER = 0x74;
+const HEAD = 0x68;
+const DOCUMENT = 0x64;
+
+/** Times are stored shifted, so that those before 1970 sort first. */
+const TIME_SHIFT = 2 ** 47;
+const TIMER_PREFIX_BYTES = 7;
+
+/** UTF-16 units that surely fit, at three bytes each: most keys need not be measured. */
+const SAFE_LENGTH = Math.floor((KEY_BYTES_MAX - 1) / 3);
+
+export function rowKey(key: string): Buffer {
+  return prefixed(ROW, key);
+}
+
+export function rowKeyText(bytes: Buffer): string {
+  return bytes.toString('utf8', 1);
+}
+
+/** Behind the last row. */
+export const ROWS_END = Buffer.from([ROW + 1]);
+
+export function timerKey({ time, operator, key }: TimerEntry): Buffer {
+  const shifted = time + TIME_SHIFT;
+  const storable = Number.isInteger(time) && shifted >= 0 && shifted < 2 * TIME_SHIFT;
+  invariant(storable, `Operator '${operator}' set a timer of '${key}' for ${time}; expected integer ms within 2^47`);
+  invariant(!operator.includes('\0'), `Operator name ${JSON.stringify(operator)} holds a zero character`);
+  const text = `${operator}\0${key}`;
+  const bytes = Buffer.allocUnsafe(TIMER_PREFIX_BYTES + Buffer.byteLength(text));
+  bytes[0] = TIMER;
+  bytes.writeUIntBE(shifted, 1, 6);
+  bytes.write(text, TIMER_PREFIX_BYTES);
+  requireKeyLength(bytes.length, key);
+  return bytes;
+}
+
+/** Before the first timer of this time or a later one. Any number will do, infinities included. */
+export function timerBound(time: number): Buffer {
+  const bytes = Buffer.allocUnsafe(TIMER_PREFIX_BYTES);
+  bytes[0] = TIMER;
+  const shifted = Math.ceil(time) + TIME_SHIFT;
+  if (shifted >= 2 * TIME_SHIFT) return Buffer.from([TIMER + 1]);
+  bytes.writeUIntBE(Math.max(0, shifted), 1, 6);
+  return bytes;
+}
+
+export function timerOf(bytes: Buffer): TimerEntry {
+  const separator = bytes.indexOf(0, TIMER_PREFIX_BYTES);
+  return {
+    time: bytes.readUIntBE(1, 6) - TIME_SHIFT,
+    operator: bytes.toString('utf8', TIMER_PREFIX_BYTES, separator),
+    key: bytes.toString('utf8', separator + 1),
+  };
+}
+
+export function headKey({ stage, partition }: TaskId): Buffer {
+  const name = prefixed(HEAD, `${stage}\0`);
+  const bytes = Buffer.concat([name, Buffer.alloc(4)]);
+  bytes.writeUInt32BE(partition, name.length);
+  return bytes;
+}
+
+export function taskOf(bytes: Buffer): TaskId {
+  const partitionAt = bytes.length - 4;
+  return { stage: bytes.toString('utf8', 1, partitionAt - 1), partition: bytes.readUInt32BE(partitionAt) };
+}
+
+export function documentKey(name: string): Buffer {
+  return prefixed(DOCUMENT, name);
+}
+
+function prefixed(prefix: number, text: string): Buffer {
+  const length = Buffer.byteLength(text);
+  if (text.length > SAFE_LENGTH) requireKeyLength(length + 1, text);
+  const bytes = Buffer.allocUnsafe(length + 1);
+  bytes[0] = prefix;
+  bytes.write(text, 1);
+  return bytes;
+}
+
+function requireKeyLength(length: number, text: string): void {
+  if (length <= KEY_BYTES_MAX) return;
+  throw new EngineError(
+    'EVENT_INVALID',
+    `Key '${text.slice(0, 60)}…' takes ${length} bytes; the embedded store takes keys of up to ${KEY_BYTES_MAX} bytes.`,
+  );
+}
