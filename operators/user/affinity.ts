@@ -19,7 +19,14 @@ import { decayFactor } from '../decay.js';
 import { carriedCategory, type CatalogueReader } from './catalogue.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
-import { createLayoutCodec, readStrings, writeStrings, type BinaryReader, type BinaryWriter } from './state-bytes.js';
+import {
+  bytesOf,
+  createLayoutCodec,
+  readStrings,
+  writeStrings,
+  type BinaryReader,
+  type BinaryWriter,
+} from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 export interface AffinityConfig {
@@ -196,12 +203,17 @@ export const affinityCodec = createLayoutCodec<AffinityState>({
   },
 });
 
+/** More than any configured bound: names of a table are at most as many as `readStrings` accepts. */
+const packed = new Float32Array(4096);
+
 function writeTable(table: AffinityTable, writer: BinaryWriter): void {
   writeStrings(table.names, writer);
-  for (let i = 0; i < table.weights.length; i++) writer.writeFloat(table.weights[i]!);
+  for (let i = 0; i < table.weights.length; i++) packed[i] = table.weights[i]!;
+  writer.writeFixed(bytesOf(packed, 0, table.weights.length));
 }
 
 function readTable(reader: BinaryReader): AffinityTable {
   const names = readStrings(reader);
-  return { names, weights: names.map(() => reader.readFloat()) };
+  const bytes = reader.readFixed(names.length * packed.BYTES_PER_ELEMENT);
+  return { names, weights: names.map((_, i) => bytes.readFloatLE(i * packed.BYTES_PER_ELEMENT)) };
 }

@@ -8,7 +8,7 @@
  */
 import { sessionRef } from '../../schemas/ids.js';
 import type { Operator } from '../../streams/runtime/operator.js';
-import { createLayoutCodec, readLength } from './state-bytes.js';
+import { createLayoutCodec, readLength, readRing, writeRing } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 export interface DedupeConfig {
@@ -19,8 +19,9 @@ export interface DedupeConfig {
 export const DEFAULT_DEDUPE: DedupeConfig = { ringSize: 64 };
 
 export interface DedupeState {
-  /** Ring of hashes; the first `count` are used. Grows up to the configured size. */
-  hashes: Float64Array;
+  /** Ring of hashes, low 32 and high 16 bits; the first `count` are used. Grows up to the configured size. */
+  low: Uint32Array;
+  high: Uint16Array;
   count: number;
   /** Where the next hash goes once the ring is full: the oldest one. */
   oldest: number;
@@ -29,9 +30,8 @@ export interface DedupeState {
 }
 
 const RING_AT_START = 8;
-/** 53 bits to 48: six bytes stored. */
-const HASH_DIVISOR = 32;
-const HASH_BYTES = 6;
+const TWO_32 = 2 ** 32;
+const HIGH_BITS = 0xffff;
 
 export function createDedupeOperator(config: DedupeConfig = DEFAULT_DEDUPE): Operator<UserEvent, DedupeState> {
   const { ringSize } = config;
@@ -61,31 +61,48 @@ export function createDedupeOperator(config: DedupeConfig = DEFAULT_DEDUPE): Ope
 }
 
 export function emptyDedupeState(): DedupeState {
-  return { hashes: new Float64Array(RING_AT_START), count: 0, oldest: 0, duplicates: 0 };
+  return {
+    low: new Uint32Array(RING_AT_START),
+    high: new Uint16Array(RING_AT_START),
+    count: 0,
+    oldest: 0,
+    duplicates: 0,
+  };
 }
 
+/** 53 bits, of which a ring keeps the lower 48. */
 export function eventHash(producerId: string, eventId: string): number {
-  return Math.floor(sessionRef(producerId, eventId) / HASH_DIVISOR);
+  return sessionRef(producerId, eventId);
 }
 
 function contains(state: DedupeState, hash: number): boolean {
-  const { hashes, count } = state;
-  for (let i = 0; i < count; i++) if (hashes[i] === hash) return true;
+  const { low, high, count } = state;
+  const hashLow = hash >>> 0;
+  const hashHigh = (hash / TWO_32) & HIGH_BITS;
+  for (let i = 0; i < count; i++) if (low[i] === hashLow && high[i] === hashHigh) return true;
   return false;
 }
 
 function remember(state: DedupeState, hash: number, ringSize: number): void {
-  if (state.count < ringSize) {
-    if (state.count === state.hashes.length) {
-      const larger = new Float64Array(Math.min(ringSize, state.hashes.length * 2));
-      larger.set(state.hashes);
-      state.hashes = larger;
-    }
-    state.hashes[state.count++] = hash;
+  let place = state.count;
+  if (place >= ringSize) {
+    place = state.oldest;
+    state.oldest = (place + 1) % state.count;
   } else {
-    state.hashes[state.oldest] = hash;
-    state.oldest = (state.oldest + 1) % ringSize;
+    if (place === state.low.length) grow(state, Math.min(ringSize, place * 2));
+    state.count++;
   }
+  state.low[place] = hash >>> 0;
+  state.high[place] = (hash / TWO_32) & HIGH_BITS;
+}
+
+function grow(state: DedupeState, size: number): void {
+  const low = new Uint32Array(size);
+  const high = new Uint16Array(size);
+  low.set(state.low);
+  high.set(state.high);
+  state.low = low;
+  state.high = high;
 }
 
 /** Both rings' newest hashes in turn, each once: neither side's recent events can push out the other's. */
@@ -95,7 +112,8 @@ function mergedRings(left: DedupeState, right: DedupeState, ringSize: number): D
   for (let age = 0; age < Math.max(left.count, right.count); age++) {
     for (const side of [left, right]) {
       if (age >= side.count || newestFirst.length === ringSize) continue;
-      const hash = side.hashes[(side.oldest + side.count - 1 - age) % side.count]!;
+      const place = (side.oldest + side.count - 1 - age) % side.count;
+      const hash = side.high[place]! * TWO_32 + side.low[place]!;
       if (seen.has(hash)) continue;
       seen.add(hash);
       newestFirst.push(hash);
@@ -106,25 +124,22 @@ function mergedRings(left: DedupeState, right: DedupeState, ringSize: number): D
   return merged;
 }
 
-const packed = Buffer.alloc(HASH_BYTES);
-
 export const dedupeCodec = createLayoutCodec<DedupeState>({
   name: 'dedupe',
   version: 1,
   write(state, writer) {
     writer.writeLong(state.count);
     writer.writeLong(state.duplicates);
-    // Oldest first, so that `oldest` need not be stored.
-    for (let i = 0; i < state.count; i++) {
-      packed.writeUIntLE(state.hashes[(state.oldest + i) % state.count]!, 0, HASH_BYTES);
-      writer.writeFixed(packed);
-    }
+    writeRing(state.low, state, writer);
+    writeRing(state.high, state, writer);
   },
   read(reader) {
     const count = readLength(reader);
     const duplicates = reader.readLong();
-    const hashes = new Float64Array(Math.max(RING_AT_START, count));
-    for (let i = 0; i < count; i++) hashes[i] = reader.readFixed(HASH_BYTES).readUIntLE(0, HASH_BYTES);
-    return { hashes, count, oldest: 0, duplicates };
+    const low = new Uint32Array(Math.max(RING_AT_START, count));
+    const high = new Uint16Array(low.length);
+    readRing(low, count, reader);
+    readRing(high, count, reader);
+    return { low, high, count, oldest: 0, duplicates };
   },
 });

@@ -2,16 +2,20 @@
  * What stage 1 remembers of a person as facts: the latest interactions, what was seen, blocked and disliked, counts,
  * segments and consent. Tastes computed from them live in affinity.ts and user-embedding.ts.
  */
+import { hash32 } from '../../schemas/ids.js';
 import { INTERACTION_TYPES, type Consent } from '../../schemas/records.js';
 import {
   createLayoutCodec,
   readLength,
   readNullableString,
+  readRing,
   readStrings,
   readTimes,
   writeNullableString,
+  writeRing,
   writeStrings,
   writeTimes,
+  type BinaryReader,
 } from './state-bytes.js';
 
 export interface ProfileState {
@@ -90,9 +94,7 @@ export function segmentLabels(profile: ProfileState): readonly string[] {
 
 /** Whether the hash of an item is in the ring. A stranger is taken for seen with probability 200 / 2^32. */
 export function hasSeen(profile: ProfileState, itemHash: number): boolean {
-  const { seen, seenCount } = profile;
-  for (let i = 0; i < seenCount; i++) if (seen[i] === itemHash) return true;
-  return false;
+  return holds(profile.seen, profile.seenCount, itemHash);
 }
 
 export function addSeen(profile: ProfileState, itemHash: number, max: number): void {
@@ -110,8 +112,6 @@ export function addSeen(profile: ProfileState, itemHash: number, max: number): v
   profile.seen[profile.seenCount++] = itemHash;
 }
 
-const packed = Buffer.alloc(4);
-
 export const profileCodec = createLayoutCodec<ProfileState>({
   name: 'profile',
   version: 1,
@@ -119,10 +119,11 @@ export const profileCodec = createLayoutCodec<ProfileState>({
     writeStrings(state.recentItems, writer);
     for (let i = 0; i < state.recentTypes.length; i++) writer.writeLong(state.recentTypes[i]!);
     writeTimes(state.recentTimes, writer);
-    writer.writeLong(state.seenCount);
-    for (let i = 0; i < state.seenCount; i++) {
-      packed.writeUInt32LE(state.seen[(state.seenOldest + i) % state.seenCount]!, 0);
-      writer.writeFixed(packed);
+    if (seenFollowsFromRecent(state)) {
+      writer.writeLong(SEEN_IN_RECENT);
+    } else {
+      writer.writeLong(state.seenCount);
+      writeRing(state.seen, { oldest: state.seenOldest, count: state.seenCount }, writer);
     }
     writeStrings(state.blockedItems, writer);
     writeStrings(state.dislikedItems, writer);
@@ -134,16 +135,14 @@ export const profileCodec = createLayoutCodec<ProfileState>({
     writeNullableString(state.country, writer);
     writer.writeLong(consentFlags(state.consent));
     writer.writeLong(state.consentAt);
-    writer.writeLong(state.lastAt);
+    writer.writeLong(state.lastAt - (state.recentTimes.at(-1) ?? 0));
     writer.writeLong(state.timer);
   },
   read(reader) {
     const recentItems = readStrings(reader);
     const recentTypes = recentItems.map(() => reader.readLong());
     const recentTimes = readTimes(reader, recentItems.length);
-    const seenCount = readLength(reader);
-    const seen = new Uint32Array(Math.max(SEEN_AT_START, seenCount));
-    for (let i = 0; i < seenCount; i++) seen[i] = reader.readFixed(4).readUInt32LE(0);
+    const { seen, seenCount } = readSeen(reader, recentItems);
     const blockedItems = readStrings(reader);
     const dislikedItems = readStrings(reader);
     // Types are appended to the schema's enum: an older state has fewer counts.
@@ -166,12 +165,51 @@ export const profileCodec = createLayoutCodec<ProfileState>({
       country: readNullableString(reader),
       consent: consentOf(reader.readLong()),
       consentAt: reader.readLong(),
-      lastAt: reader.readLong(),
+      lastAt: (recentTimes.at(-1) ?? 0) + reader.readLong(),
       timer: reader.readLong(),
       labels: undefined,
     };
   },
 });
+
+/** In place of a count: the ring holds the recent items' hashes, each once, in their order. */
+const SEEN_IN_RECENT = -1;
+
+/** True for people with few interactions: their ring need not be stored. */
+function seenFollowsFromRecent(state: ProfileState): boolean {
+  if (state.seenCount > state.recentItems.length || state.seenOldest !== 0) return false;
+  let matched = 0;
+  for (const itemId of state.recentItems) {
+    const hash = hash32(itemId);
+    if (matched < state.seenCount && state.seen[matched] === hash) matched++;
+    else if (!holds(state.seen, matched, hash)) return false;
+  }
+  return matched === state.seenCount;
+}
+
+function readSeen(reader: BinaryReader, recentItems: readonly string[]): { seen: Uint32Array; seenCount: number } {
+  const stored = reader.readLong();
+  if (stored !== SEEN_IN_RECENT) {
+    if (stored < 0 || stored > SEEN_STORED_MAX) reader.fail(`${stored} seen items; expected 0 to ${SEEN_STORED_MAX}`);
+    const seen = new Uint32Array(Math.max(SEEN_AT_START, stored));
+    readRing(seen, stored, reader);
+    return { seen, seenCount: stored };
+  }
+  const seen = new Uint32Array(Math.max(SEEN_AT_START, recentItems.length));
+  let seenCount = 0;
+  for (const itemId of recentItems) {
+    const hash = hash32(itemId);
+    if (!holds(seen, seenCount, hash)) seen[seenCount++] = hash;
+  }
+  return { seen, seenCount };
+}
+
+function holds(hashes: Uint32Array, count: number, hash: number): boolean {
+  for (let i = 0; i < count; i++) if (hashes[i] === hash) return true;
+  return false;
+}
+
+const SEEN_STORED_MAX = 4096;
 
 function consentFlags(consent: Consent | null): number {
   if (consent === null) return NO_CONSENT;

@@ -94,6 +94,28 @@ export function readTimes(from: BinaryReader, length: number): number[] {
   return times;
 }
 
+/** The used part of a ring, oldest element first, as raw little-endian bytes: at most two copies. */
+export function writeRing(
+  ring: Uint32Array | Uint16Array,
+  part: { oldest: number; count: number },
+  into: BinaryWriter,
+): void {
+  const { oldest, count } = part;
+  if (oldest < count) into.writeFixed(bytesOf(ring, oldest, count));
+  if (oldest > 0) into.writeFixed(bytesOf(ring, 0, oldest));
+}
+
+/** Fills `target` with its first `count` elements. */
+export function readRing(target: Uint32Array | Uint16Array, count: number, from: BinaryReader): void {
+  new Uint8Array(target.buffer).set(from.readFixed(count * target.BYTES_PER_ELEMENT));
+}
+
+/** Typed arrays are little-endian on every platform that Node is built for but s390x, which is not supported. */
+export function bytesOf(array: Uint32Array | Uint16Array | Float32Array, start: number, end: number): Uint8Array {
+  const width = array.BYTES_PER_ELEMENT;
+  return new Uint8Array(array.buffer, array.byteOffset + start * width, (end - start) * width);
+}
+
 /** A null is a byte 0; anything else is a byte 1 and the text. */
 export function writeNullableString(value: string | null, into: BinaryWriter): void {
   if (value === null) {

@@ -20,7 +20,7 @@ import { hash32 } from '../../schemas/ids.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, typeAt, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
-import { createLayoutCodec, readLength } from './state-bytes.js';
+import { bytesOf, createLayoutCodec, readLength } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 /** Item vectors as this operator reads them; ItemVectorTable has this shape. */
@@ -224,8 +224,7 @@ export const userEmbeddingCodec = createLayoutCodec<UserEmbeddingState>({
     writer.writeString(state.space);
     writer.writeLong(state.updates);
     writer.writeLong(state.vector.length);
-    // Typed arrays are little-endian on every platform Node supports but s390x and ppc64, which we do not.
-    writer.writeFixed(new Uint8Array(state.vector.buffer, state.vector.byteOffset, state.vector.byteLength));
+    writer.writeFixed(bytesOf(state.vector, 0, state.vector.length));
   },
   read(reader) {
     const space = reader.readString();
