@@ -177,6 +177,7 @@ export class Environment {
       for (const { write } of staged) write.reject(error);
       // Never staged: the environment had failed before.
       if (staged.length === 0) for (const write of group) write.reject(error);
+      await this.reclaim();
       return;
     } finally {
       this.pendingBytes -= bytes;
@@ -185,8 +186,19 @@ export class Environment {
     for (const { write, result } of staged) write.resolve(result as never);
   }
 
+  /**
+   * lmdb uses pages that a transaction freed only when another one followed it. On a full disk nothing but a very
+   * small one can, so it is made here; without it the space that cleaning won would stay out of reach.
+   */
+  private async reclaim(): Promise<void> {
+    const done = this.root.batch(() => void this.marks.put(RECLAIM_KEY, uint48(this.sequence)));
+    await done.then(() => undefined, rethrowCause).catch(() => undefined);
+  }
+
   /** Hands one transaction to lmdb's writer thread; the promise is lmdb's. */
   private transact(group: readonly PendingWrite[], staged: { write: PendingWrite; result: unknown }[]): Promise<void> {
+    // An idle reader's view would keep pages that were freed since from being used again.
+    this.root.resetReadTxn();
     const done = this.root.batch(() => {
       this.staging = true;
       try {
@@ -259,6 +271,7 @@ export class Environment {
 
 const NO_BYTES = Buffer.alloc(0);
 const SEQUENCE_KEY = Buffer.from('sequence');
+const RECLAIM_KEY = Buffer.from('reclaim');
 
 class LmdbTable implements Table {
   /** lmdb's shared buffer, and a view of all its memory: the shared one's own length is that of the latest value. */
