@@ -135,7 +135,7 @@ export function applyTableRecord(tables: ItemTables, record: LogRecord): void {
 }
 
 /** What the catalogue says of an item, in the words that stage 1 uses. */
-function catalogueItemOf(tables: ItemTables, itemId: string): CatalogueItem | undefined {
+export function catalogueItemOf(tables: ItemTables, itemId: string): CatalogueItem | undefined {
   const item = tables.items.indexOf(itemId);
   const entry = item < 0 ? undefined : tables.catalogue.entryOf(item);
   if (entry === undefined) return undefined;

@@ -31,14 +31,20 @@ export class TableFollower {
 
   /** Resolves when everything that was in the topic at the call has been applied; keeps following afterwards. */
   async open(): Promise<void> {
+    await this.load();
+    const { log, topic } = this.options;
+    this.unsubscribe = log.onAppend(topic, () => this.wake());
+    this.wake();
+  }
+
+  /** As `open`, for schedulers that call `catchUp` themselves: does not follow afterwards. */
+  async load(): Promise<void> {
     const { log, topic } = this.options;
     const { partitions } = log.topic(topic);
     for (let partition = 0; partition < partitions; partition++) {
       this.positions.push((await log.bounds(topic, partition)).start);
     }
     await this.catchUp();
-    this.unsubscribe = log.onAppend(topic, () => this.wake());
-    this.wake();
   }
 
   /** Records not yet applied, over all partitions. */
@@ -59,7 +65,7 @@ export class TableFollower {
         const count = await this.read(partition);
         if (count === 0) break;
         applied += count;
-        await this.options.clock.nextTurn();
+        if (count >= READ_LIMITS.recordsMax) await this.options.clock.nextTurn();
       }
     }
     return applied;

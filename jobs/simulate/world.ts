@@ -1,0 +1,195 @@
+/**
+ * A simulated world: items, people with hidden tastes, and how likely a person is to click on an item.
+ *
+ * Seeded and unchanging: what people did, and what they remember, is kept by who drives the world (behaviour.ts). Time is
+ * the world's own, ms since epoch; callers go forward in it.
+ *
+ *   logit P(click | seen) = −4.2 + 0.9 ln((m + .01) / .08) + 2.2 ⟨v, w⟩ + 0.4 q − 0.35 |price − budget| + buzz
+ *   m: the person's share of interest in the item's department, v: taste vector, w: item vector (length 1), q: quality.
+ *   Worked example: an item of a favourite department (m = .45) with ⟨v, w⟩ = .6, q = 1, price as liked:
+ *   −4.2 + 1.57 + 1.32 + .4 = −.91, so .29; one of no interest (m = .005) with ⟨v, w⟩ = 0, q = 0: −5.7, so .003.
+ */
+import { EngineError } from '../../schemas/errors.js';
+import { seededRandom, type Random } from '../../streams/random.js';
+import { Catalogue, TASTE_DIMENSIONS } from './catalogue.js';
+import { Demand } from './demand.js';
+import { People, type Taste } from './people.js';
+
+export interface WorldOptions {
+  readonly seed: string | number;
+  /** 50 to 100,000; default 2,000. */
+  readonly items?: number | undefined;
+  /** 10 to 1,000,000; default 5,000. */
+  readonly users?: number | undefined;
+  /** Departments, 12 to 20; default 16. */
+  readonly categories?: number | undefined;
+  /** Time at which the world begins, ms since epoch; default 2025-01-06. */
+  readonly startMs?: number | undefined;
+  /** Share of people who come without an account; default 0.25. Of these 60 % log in some day. */
+  readonly anonymousShare?: number | undefined;
+  /** Typical time in which an interest comes and goes, days; default 20; Infinity: tastes stand still. */
+  readonly driftDays?: number | undefined;
+  /** Length of a year of seasons, days; default 90. */
+  readonly seasonDays?: number | undefined;
+  /** Items that break into the news, a day; default 3. */
+  readonly breakingPerDay?: number | undefined;
+  /** Share of the items that is published after the start, within 30 days; default 0.03. */
+  readonly upcomingShare?: number | undefined;
+  /** Address of an item's picture; default a data: URL that holds the picture. */
+  readonly pictureUrl?: ((itemId: string) => string) | undefined;
+}
+
+export const WORLD_START_MS = Date.UTC(2025, 0, 6);
+const ITEMS = { least: 50, most: 100_000 };
+const USERS = { least: 10, most: 1_000_000 };
+const CATEGORIES = { least: 12, most: 20 };
+
+const BIAS = -4.2;
+const DEPARTMENT_WEIGHT = 0.9;
+const STYLE_WEIGHT = 2.2;
+const QUALITY_WEIGHT = 0.4;
+const PRICE_WEIGHT = 0.35;
+
+export interface World {
+  readonly seed: string;
+  readonly startMs: number;
+  readonly catalogue: Catalogue;
+  readonly people: People;
+  readonly demand: Demand;
+  /** Stream of randomness that belongs to the world's seed. */
+  stream(name: string): Random;
+  tasteAt(person: number, at: number): Taste;
+  /** Logarithm of the odds of a click once seen, for a person who never met the item; −∞ for an index of −1. */
+  attractionOf(taste: Taste, item: number): number;
+  clickProbabilityOf(taste: Taste, item: number): number;
+  /** The n published items that a person is most likely to click on, best first: what only hidden tastes can tell. */
+  oracleSlate(taste: Taste, n: number, isExcluded?: (item: number) => boolean): number[];
+  /** n distinct published items, each as likely as the other. */
+  randomSlate(n: number, random: Random): number[];
+  /** n distinct items, half of what everybody wants and half of the departments a person likes: no learning in it. */
+  popularSlate(taste: Taste, n: number, random: Random): number[];
+}
+
+/** @throws CONFIG_INVALID listing every option out of bounds */
+export function createWorld(options: WorldOptions): World {
+  const { items = 2_000, users = 5_000, categories = 16 } = options;
+  requireBounds({ items: [items, ITEMS], users: [users, USERS], categories: [categories, CATEGORIES] });
+  return new SeededWorld(options, { items, users, categories });
+}
+
+class SeededWorld implements World {
+  readonly seed: string;
+  readonly startMs: number;
+  readonly catalogue: Catalogue;
+  readonly people: People;
+  readonly demand: Demand;
+  private readonly random: Random;
+
+  constructor(options: WorldOptions, sizes: { items: number; users: number; categories: number }) {
+    this.seed = String(options.seed);
+    this.random = seededRandom(this.seed).stream('world');
+    const startMs = (this.startMs = options.startMs ?? WORLD_START_MS);
+    const { upcomingShare = 0.03, pictureUrl, anonymousShare = 0.25, driftDays = 20 } = options;
+    this.catalogue = new Catalogue(
+      { items: sizes.items, departments: sizes.categories, upcomingShare, startMs, pictureUrl },
+      this.random.stream('catalogue'),
+    );
+    const departmentSizes = new Float64Array(sizes.categories);
+    for (const department of this.catalogue.department) departmentSizes[department]!++;
+    this.people = new People(
+      { users: sizes.users, anonymousShare, driftDays, startMs, departmentSizes },
+      this.random.stream('people'),
+    );
+    const { seasonDays = 90, breakingPerDay = 3 } = options;
+    this.demand = new Demand(this.catalogue, { startMs, seasonDays, breakingPerDay }, this.random.stream('demand'));
+    this.demand.moveTo(startMs);
+  }
+
+  stream(name: string): Random {
+    return this.random.stream(name);
+  }
+
+  tasteAt(person: number, at: number): Taste {
+    this.demand.moveTo(at);
+    return this.people.tasteAt(person, at, this.demand.seasons);
+  }
+
+  attractionOf(taste: Taste, item: number): number {
+    if (item < 0) return -Infinity;
+    const { vectors, department, quality, priceLevel } = this.catalogue;
+    const share = taste.departments[department[item]!]!;
+    let product = 0;
+    const at = item * TASTE_DIMENSIONS;
+    for (let i = 0; i < TASTE_DIMENSIONS; i++) product += taste.vector[i]! * vectors[at + i]!;
+    return (
+      BIAS +
+      DEPARTMENT_WEIGHT * Math.log((share + 0.01) / 0.08) +
+      STYLE_WEIGHT * product +
+      QUALITY_WEIGHT * quality[item]! -
+      PRICE_WEIGHT * Math.abs(priceLevel[item]! - taste.budget) +
+      this.demand.buzz[item]!
+    );
+  }
+
+  clickProbabilityOf(taste: Taste, item: number): number {
+    return sigmoid(this.attractionOf(taste, item));
+  }
+
+  oracleSlate(taste: Taste, n: number, isExcluded?: (item: number) => boolean): number[] {
+    const best: { item: number; attraction: number }[] = [];
+    for (let item = 0; item < this.demand.publishedItems; item++) {
+      const attraction = this.attractionOf(taste, item);
+      if (best.length === n && attraction <= best[n - 1]!.attraction) continue;
+      if (isExcluded?.(item) === true) continue;
+      let place = best.length;
+      while (place > 0 && best[place - 1]!.attraction < attraction) place--;
+      best.splice(place, 0, { item, attraction });
+      if (best.length > n) best.pop();
+    }
+    return best.map(({ item }) => item);
+  }
+
+  randomSlate(n: number, random: Random): number[] {
+    return distinct(n, () => this.demand.drawEvenly(random));
+  }
+
+  popularSlate(taste: Taste, n: number, random: Random): number[] {
+    return distinct(n, (place) =>
+      place % 2 === 0
+        ? this.demand.draw(random)
+        : this.demand.drawIn(drawDepartment(taste.departments, random), random),
+    );
+  }
+}
+
+/** A department by a person's share of interest. */
+export function drawDepartment(shares: Float64Array, random: Random): number {
+  let left = random.float();
+  for (let d = 0; d < shares.length - 1; d++) if ((left -= shares[d]!) < 0) return d;
+  return shares.length - 1;
+}
+
+export function sigmoid(logit: number): number {
+  return 1 / (1 + Math.exp(-logit));
+}
+
+/** Draws beyond which a slate stays shorter: a world of few items may not have n that differ. */
+const DRAWS_PER_PLACE = 8;
+
+function distinct(n: number, draw: (place: number) => number): number[] {
+  const drawn: number[] = [];
+  for (let i = 0; i < n * DRAWS_PER_PLACE && drawn.length < n; i++) {
+    const item = draw(drawn.length);
+    if (!drawn.includes(item)) drawn.push(item);
+  }
+  return drawn;
+}
+
+function requireBounds(
+  checks: Record<string, readonly [number, { readonly least: number; readonly most: number }]>,
+): void {
+  const faults = Object.entries(checks)
+    .filter(([, [value, { least, most }]]) => !Number.isInteger(value) || value < least || value > most)
+    .map(([name, [value, { least, most }]]) => `${name} is ${value}, expected an integer from ${least} to ${most}`);
+  if (faults.length > 0) throw new EngineError('CONFIG_INVALID', `Simulated world: ${faults.join('; ')}.`);
+}
