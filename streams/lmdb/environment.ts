@@ -21,6 +21,8 @@ import { DirectoryLock } from './directory-lock.js';
 import { directoryInvalid, measureDirectory, rethrowCause, writeFailed } from './storage-fault.js';
 import { uint48 } from './table.js';
 import type { Participant, StorageStats, Table, TableEntry, TableRange } from './table.js';
+import { WriteQueue } from './write-queue.js';
+import type { PendingWrite } from './write-queue.js';
 
 /**
  * When a write counts as done: `always`: it is durable; an interval: it is stored, and at most that many ms of writes
@@ -36,24 +38,14 @@ export interface EnvironmentOptions {
 
 /** Topics × partitions + tasks; the cost of a high limit is a few kB a transaction. */
 const TABLES_MAX = 8_192;
-/** A transaction's size is bounded, so that one writer's flood does not delay everyone behind it for long. */
-const GROUP_WRITES_MAX = 1_024;
-const GROUP_BYTES_MAX = 16 * 1_048_576;
 /** How often to look whether a transaction can be read before it is durable. */
 const VISIBLE_POLL_MS = 1;
-
-interface PendingWrite {
-  readonly bytes: number;
-  readonly stage: () => unknown;
-  readonly resolve: (value: never) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 export class Environment {
   private readonly root: RootDatabase<Buffer, Buffer>;
   private readonly marks: Database<Buffer, Buffer>;
   private readonly participants: Participant[] = [];
-  private pending: PendingWrite[] = [];
+  private readonly pending = new WriteQueue();
   private pumping: Promise<void> | undefined;
   private staging = false;
   private sequence = 0;
@@ -119,7 +111,7 @@ export class Environment {
   write<T>(stage: () => T, bytes = 0): Promise<T> {
     if (this.closed) return Promise.reject(new EngineError('INVARIANT_VIOLATED', 'The storage is closed'));
     this.pendingBytes += bytes;
-    const written = new Promise<T>((resolve, reject) => this.pending.push({ bytes, stage, resolve, reject }));
+    const written = this.pending.add(stage, bytes);
     this.pumping ??= this.pump();
     return written;
   }
@@ -147,21 +139,12 @@ export class Environment {
 
   /** Writes groups, one after another, until nothing is pending. Never throws. */
   private async pump(): Promise<void> {
-    while (this.pending.length > 0) {
+    while (!this.pending.isEmpty) {
       // Lets all writers of this turn in.
       await this.options.clock.nextTurn();
-      await this.writeGroup(this.takeGroup());
+      await this.writeGroup(this.pending.takeGroup());
     }
     this.pumping = undefined;
-  }
-
-  private takeGroup(): PendingWrite[] {
-    let count = 0;
-    let bytes = 0;
-    while (count < this.pending.length && count < GROUP_WRITES_MAX && bytes < GROUP_BYTES_MAX) {
-      bytes += this.pending[count++]!.bytes;
-    }
-    return this.pending.splice(0, count);
   }
 
   private async writeGroup(group: readonly PendingWrite[]): Promise<void> {
