@@ -95,7 +95,7 @@ export const USER_FEATURES: readonly Feature[] = [
 export const ITEM_FEATURES: readonly Feature[] = [
   ...POPULARITY_HALF_LIVES_MS.map((halfLifeMs, index) =>
     itemFeature(
-      `popularity-${halfLifeMs / HOUR_MS}h`,
+      `popularity-${durationName(halfLifeMs)}`,
       ['ItemPopularityState'],
       ['ItemInteraction'],
       ({ now }, item) => {
@@ -239,6 +239,11 @@ const NO_ITEMS: readonly string[] = [];
 
 function openItems(session: Session | undefined): readonly string[] {
   return session?.items.names ?? NO_ITEMS;
+}
+
+/** 10m, 6h. */
+function durationName(ms: number): string {
+  return ms < HOUR_MS ? `${ms / MINUTE_MS}m` : `${ms / HOUR_MS}h`;
 }
 
 function clamp(value: number, low: number, high: number): number {

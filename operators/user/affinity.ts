@@ -23,7 +23,7 @@ import {
   bytesOf,
   createLayoutCodec,
   readStrings,
-  writeStrings,
+  packStrings,
   type BinaryReader,
   type BinaryWriter,
 } from './state-bytes.js';
@@ -52,6 +52,8 @@ export interface AffinityDeps {
 export interface AffinityTable {
   readonly names: string[];
   readonly weights: number[];
+  /** `names` as stored; undefined when they changed since. They change far less often than weights. */
+  packedNames: Buffer | undefined;
 }
 
 export interface AffinityState {
@@ -65,9 +67,9 @@ export interface AffinityState {
 export function emptyAffinityState(): AffinityState {
   return {
     refTime: 0,
-    categories: { names: [], weights: [] },
-    brands: { names: [], weights: [] },
-    tags: { names: [], weights: [] },
+    categories: { names: [], weights: [], packedNames: undefined },
+    brands: { names: [], weights: [], packedNames: undefined },
+    tags: { names: [], weights: [], packedNames: undefined },
   };
 }
 
@@ -129,6 +131,7 @@ export function createAffinityOperator(config: AffinityConfig, deps: AffinityDep
       table.weights[index] = Math.fround(table.weights[index]! + amount);
       return;
     }
+    table.packedNames = undefined;
     if (table.names.length < entriesMax) {
       table.names.push(name);
       table.weights.push(Math.fround(amount));
@@ -207,7 +210,8 @@ export const affinityCodec = createLayoutCodec<AffinityState>({
 const packed = new Float32Array(4096);
 
 function writeTable(table: AffinityTable, writer: BinaryWriter): void {
-  writeStrings(table.names, writer);
+  table.packedNames ??= packStrings(table.names);
+  writer.writeFixed(table.packedNames);
   for (let i = 0; i < table.weights.length; i++) packed[i] = table.weights[i]!;
   writer.writeFixed(bytesOf(packed, 0, table.weights.length));
 }
@@ -215,5 +219,6 @@ function writeTable(table: AffinityTable, writer: BinaryWriter): void {
 function readTable(reader: BinaryReader): AffinityTable {
   const names = readStrings(reader);
   const bytes = reader.readFixed(names.length * packed.BYTES_PER_ELEMENT);
-  return { names, weights: names.map((_, i) => bytes.readFloatLE(i * packed.BYTES_PER_ELEMENT)) };
+  const weights = names.map((_, i) => bytes.readFloatLE(i * packed.BYTES_PER_ELEMENT));
+  return { names, weights, packedNames: undefined };
 }

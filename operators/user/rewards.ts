@@ -17,8 +17,18 @@ import { hash32 } from '../../schemas/ids.js';
 import type { Impression, Interaction, InteractionType } from '../../schemas/records.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
 import { DEFAULT_REWARD_WEIGHTS, eventWeight, type EventWeights } from './event-weights.js';
-import { readEarly, readPending, readServed, writeEarly, writePending, writeServed } from './slates.js';
-import type { EarlyFeedback, PendingSlate, Place, ServedSlate } from './slates.js';
+
+import {
+  packServed,
+  readEarly,
+  readPacked,
+  readPending,
+  unpackServed,
+  writeEarly,
+  writePacked,
+  writePending,
+} from './slates.js';
+import type { EarlyFeedback, PackedSlate, PendingSlate, Place, ServedSlate } from './slates.js';
 import { createLayoutCodec, readLength } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
@@ -27,7 +37,7 @@ export interface RewardsConfig {
   readonly windowMs: number;
   /** Viewed slates that may wait at a time; the oldest is sent early beyond it; default 20. */
   readonly pendingMax: number;
-  /** Served slates remembered; default 4. */
+  /** Served slates remembered; default 8. */
   readonly servedMax: number;
   /** Places kept of a slate; default 50. */
   readonly placesMax: number;
@@ -41,7 +51,7 @@ export interface RewardsConfig {
 export const DEFAULT_REWARDS: RewardsConfig = {
   windowMs: 5 * 60_000,
   pendingMax: 20,
-  servedMax: 4,
+  servedMax: 8,
   placesMax: 50,
   earlyMax: 8,
   settledMax: 16,
@@ -61,7 +71,7 @@ export interface SettledRequest {
 
 export interface RewardsState {
   /** Each list oldest first. */
-  readonly served: ServedSlate[];
+  readonly served: PackedSlate[];
   readonly pending: PendingSlate[];
   readonly early: EarlyFeedback[];
   readonly settled: SettledRequest[];
@@ -131,12 +141,13 @@ export function createRewardsOperator(config: RewardsConfig, deps: RewardsDeps):
     }
     const known = state.served.findIndex((other) => other.requestId === slate.requestId);
     if (known >= 0) state.served.splice(known, 1);
-    state.served.push(slate);
+    state.served.push(packServed(slate));
     if (state.served.length > config.servedMax) state.served.shift();
   }
 
   function takeView(state: RewardsState, record: Impression, context: Context): void {
-    const served = state.served.find((other) => other.requestId === record.requestId);
+    const packed = state.served.find((other) => other.requestId === record.requestId);
+    const served = packed === undefined ? undefined : unpackServed(packed);
     const hash = hash32(record.requestId);
     const settled = state.settled.find((other) => other.hash === hash);
     let slate = state.pending.find((other) => other.requestId === record.requestId);
@@ -292,7 +303,7 @@ export const rewardsCodec = createLayoutCodec<RewardsState>({
   write(state, writer) {
     writer.writeLong(state.timer);
     writer.writeLong(state.served.length);
-    for (const slate of state.served) writeServed(slate, writer);
+    for (const slate of state.served) writePacked(slate, writer);
     writer.writeLong(state.pending.length);
     for (const slate of state.pending) writePending(slate, writer);
     writer.writeLong(state.early.length);
@@ -306,7 +317,7 @@ export const rewardsCodec = createLayoutCodec<RewardsState>({
   read(reader) {
     const state = emptyRewardsState();
     state.timer = reader.readLong();
-    for (let left = readLength(reader); left > 0; left--) state.served.push(readServed(reader));
+    for (let left = readLength(reader); left > 0; left--) state.served.push(readPacked(reader));
     for (let left = readLength(reader); left > 0; left--) state.pending.push(readPending(reader));
     for (let left = readLength(reader); left > 0; left--) state.early.push(readEarly(reader));
     for (let left = readLength(reader); left > 0; left--) {

@@ -5,10 +5,12 @@
 import type { Assignment, Context, InteractionType, Versions } from '../../schemas/records.js';
 import { typeAt, typeIndex } from './event-weights.js';
 import {
+  packPart,
   readLength,
   readNullableDouble,
   readNullableString,
   readStringMap,
+  unpackPart,
   writeNullableDouble,
   writeNullableString,
   writeStringMap,
@@ -31,6 +33,31 @@ export interface ServedSlate extends SlateOrigin {
   readonly itemIds: string[];
   readonly positions: number[];
   readonly propensities: (number | null)[];
+}
+
+/** A served slate as it is kept: most are never asked for, so they stay packed. */
+export interface PackedSlate {
+  readonly requestId: string;
+  readonly servedAt: number;
+  readonly bytes: Buffer;
+}
+
+export function packServed(slate: ServedSlate): PackedSlate {
+  return { requestId: slate.requestId, servedAt: slate.servedAt, bytes: packPart(slate, writeServed) };
+}
+
+export function unpackServed(packed: PackedSlate): ServedSlate {
+  return unpackPart(packed.bytes, readServed);
+}
+
+export function writePacked(slate: PackedSlate, writer: BinaryWriter): void {
+  writer.writeString(slate.requestId);
+  writer.writeLong(slate.servedAt);
+  writer.writeBytes(slate.bytes);
+}
+
+export function readPacked(reader: BinaryReader): PackedSlate {
+  return { requestId: reader.readString(), servedAt: reader.readLong(), bytes: reader.readBytes() };
 }
 
 export interface Place {
@@ -56,7 +83,7 @@ export interface EarlyFeedback {
   readonly at: number;
 }
 
-export function writeOrigin(origin: SlateOrigin, writer: BinaryWriter): void {
+function writeOrigin(origin: SlateOrigin, writer: BinaryWriter): void {
   writer.writeString(origin.requestId);
   writer.writeString(origin.placement);
   writer.writeLong(origin.eligibleCount ?? -1);
@@ -69,7 +96,7 @@ export function writeOrigin(origin: SlateOrigin, writer: BinaryWriter): void {
   writeContext(origin.context, writer);
 }
 
-export function readOrigin(reader: BinaryReader): SlateOrigin {
+function readOrigin(reader: BinaryReader): SlateOrigin {
   const requestId = reader.readString();
   const placement = reader.readString();
   const eligibleCount = reader.readLong();
@@ -87,7 +114,7 @@ export function readOrigin(reader: BinaryReader): SlateOrigin {
   };
 }
 
-export function writeServed(slate: ServedSlate, writer: BinaryWriter): void {
+function writeServed(slate: ServedSlate, writer: BinaryWriter): void {
   writeOrigin(slate, writer);
   writer.writeLong(slate.servedAt);
   writer.writeLong(slate.itemIds.length);
@@ -98,7 +125,7 @@ export function writeServed(slate: ServedSlate, writer: BinaryWriter): void {
   }
 }
 
-export function readServed(reader: BinaryReader): ServedSlate {
+function readServed(reader: BinaryReader): ServedSlate {
   const origin = readOrigin(reader);
   const slate = { ...origin, servedAt: reader.readLong(), itemIds: [], positions: [], propensities: [] } as ServedSlate;
   const length = readLength(reader);

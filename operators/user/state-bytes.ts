@@ -24,6 +24,8 @@ export interface StateLayout<S> {
 
 const writer = new BinaryWriter();
 const reader = new BinaryReader();
+const partWriter = new BinaryWriter();
+const partReader = new BinaryReader();
 
 /** A StateCodec of a hand-written layout. `decode` throws STATE_CORRUPT or STATE_VERSION_UNKNOWN. */
 export function createLayoutCodec<S>(layout: StateLayout<S>): StateCodec<S> {
@@ -66,6 +68,26 @@ export function readLength(from: BinaryReader): number {
 export function writeStrings(values: readonly string[], into: BinaryWriter): void {
   into.writeLong(values.length);
   for (let i = 0; i < values.length; i++) into.writeString(values[i]);
+}
+
+/** What `writeStrings` writes, on its own: for parts of a state that are stored more often than they change. */
+export function packStrings(values: readonly string[]): Buffer {
+  return packPart(values, writeStrings);
+}
+
+/** A part of a state on its own. `write` must not pack parts in turn. */
+export function packPart<T>(part: T, write: (part: T, writer: BinaryWriter) => void): Buffer {
+  partWriter.openScratch();
+  write(part, partWriter);
+  return partWriter.takeScratch();
+}
+
+/** Reads a packed part back; throws CODEC_CORRUPT. */
+export function unpackPart<T>(bytes: Buffer, read: (reader: BinaryReader) => T): T {
+  partReader.open(bytes, 0);
+  const part = read(partReader);
+  partReader.close();
+  return part;
 }
 
 export function readStrings(from: BinaryReader): string[] {
