@@ -8,7 +8,8 @@
  * transaction's promise resolves when the file was synced, and a sync covers the whole file and the newest root; so a
  * durable transaction implies that all earlier ones are. Pages freed since the last sync are not reused before it, so
  * a power failure takes the environment back to a synced transaction and never damages it. Without sync (policy
- * `none`) a power failure may damage it; a killed process loses nothing under any policy.
+ * `none`) a power failure may damage it; a killed process loses nothing under any policy. An interval saves less than
+ * it promises: lmdb's writer seldom starts a transaction before the last one's sync is done.
  *
  * Invariant: of a transaction that fails nothing is stored, its writers are told, and the next one may succeed.
  */
@@ -38,7 +39,7 @@ export interface EnvironmentOptions {
 
 /** Topics × partitions + tasks; the cost of a high limit is a few kB a transaction. */
 const TABLES_MAX = 8_192;
-/** How often to look whether a transaction can be read before it is durable. */
+/** How often, under an interval, to look whether a transaction can be read before it is durable. */
 const VISIBLE_POLL_MS = 1;
 
 export class Environment {

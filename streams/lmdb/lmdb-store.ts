@@ -107,7 +107,7 @@ export class LmdbStore implements StateStore, Participant {
       .sort(([left], [right]) => compareKeys(left, right))
       .map(([key, value]) => [rowKey(key), value] as const);
     const deletes = commit.deletes.map(rowKey);
-    const timersAdded = commit.timersAdded.map(timerKey).sort(Buffer.compare);
+    const timersAdded = commit.timersAdded.map(timerKey).sort((left, right) => left.compare(right));
     const timersRemoved = commit.timersRemoved.map(timerKey);
 
     const stage = (): CommitOutcome => {

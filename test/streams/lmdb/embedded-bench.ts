@@ -68,5 +68,5 @@ function commits({ store }: EmbeddedStorage, rows: number): () => Promise<number
 
 for (const sync of ['always', { intervalMs: 50 }, 'none'] as const) {
   const name = typeof sync === 'string' ? sync : `interval ${sync.intervalMs} ms`;
-  await measure(sync, (what, figure) => console.log(`sync ${name}: ${figure} ${what}`));
+  await measure(sync, (what, figure) => process.stdout.write(`sync ${name}: ${figure} ${what}\n`));
 }

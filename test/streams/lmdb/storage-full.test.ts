@@ -36,7 +36,10 @@ afterAll(() => {
 describe('an embedded storage on a full disk', () => {
   it.each(['always', 'none'] as const)('refuses whole writes and goes on when there is room again (sync %s)', async (sync) => {
     const directory = mountSmallDisk();
-    if (directory === undefined) return console.warn('skipped: this process may not mount a small disk');
+    if (directory === undefined) {
+      process.stderr.write('skipped: this process may not mount a small disk\n');
+      return;
+    }
     const clock = new ManualClock();
     const storage = await openEmbeddedStorage({ directory, sync, clock, random: seededRandom(1) });
     const { log, store } = storage;
