@@ -3,19 +3,20 @@
  * number of neighbours.
  *
  * Each pair adds its weight to one neighbour: in full when the other item came after this one, times `backwardShare`
- * when it came before. `total` adds up the same amounts over all pairs, evicted neighbours included, so that
- * weight / total estimates P(other | this item): the normalisation serving uses. Both decay alike, so the quotient
- * needs no clock.
+ * when it came before. Weights are kept under a fast and a slow half-life (10 min: what is read together now; 14 d: what
+ * belongs together), with the sum over all pairs, evicted neighbours included, beside them. The estimate published is
+ *   share(other) = Σ_h mixture_h × weight_h(other) / (total_h + shrink)        ≈ P(other | this item)
+ * in which both decay alike, so a published share needs no clock. Worked example, one half-life, shrink 1: pairs with
+ * b, b, c: shares 2/4 and 1/4.
  *
  * Forward decay (Cormode et al., ICDE 2009): weights are stored in units of a landmark time, an amount at time t enters
- * as amount × 2^((t − landmark) / halfLife). So a pair touches one number instead of all hundred, order between
- * neighbours never changes by itself, and the landmark is moved before the units overflow. The list is kept sorted: the
- * neighbour that gained moves up, so publishing sorts nothing and the weakest is the last.
+ * as amount × 2^((t − landmark) / halfLife). So a pair touches one neighbour instead of all hundred, and the landmark is
+ * moved before the units overflow.
  *
- * When the list is full the weakest neighbour (of equals the greatest id) makes room. Published when the neighbour's weight
- * differs from the published one by more than max(epsilon × published, floor × total), or the total by more than
- * epsilon: each published weight is within that bound of the state. Growth from 0 to n pairs so publishes O(log n)
- * times, with at most 1 / floor publications a doubling.
+ * When the list is full the neighbour with the least slow weight (of equals the greatest id) makes room. Published when
+ * the share of the pair's neighbour moved by more than max(epsilon × published, floor), or the pairs since the last
+ * publication are more than `totalEpsilon` of a total (which bounds how far the other shares are off): cold items
+ * publish at each pair, growth from 0 to n pairs publishes O(log n) times.
  */
 import { encodeRecord } from '../../schemas/codec.js';
 import { hash32 } from '../../schemas/ids.js';
@@ -24,42 +25,61 @@ import type { ItemEvent } from './item-events.js';
 import { createPackedCodec, readFloats, writeFloats } from './packed-state.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 
+const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
+/** Half-lives: fast and slow. */
+const HALF_LIVES = 2;
+const SLOW = 1;
 
 export interface CoVisitationConfig {
   readonly topic: string;
-  readonly halfLifeMs?: number;
-  /** Most neighbours kept and published of an item. */
+  /** Fast and slow. */
+  readonly halfLivesMs?: readonly [number, number];
+  /** How much each half-life counts in a share; sums to 1. */
+  readonly mixture?: readonly [number, number];
+  /** Decayed pairs added to a total: an item known from few pairs is sure of none of them. */
+  readonly shrink?: number;
+  /** Most neighbours kept of an item. */
   readonly neighboursMax?: number;
+  /** Most neighbours published: the strongest; the others wait in the state until they are. */
+  readonly publishedMax?: number;
   /** Share of a pair's weight that counts when the other item came before. */
   readonly backwardShare?: number;
-  /** Relative change of a weight that is published; with `floor` 0 as well, every change. */
+  /** Relative change of a share that is published; with `floor` 0 as well, every change. */
   readonly epsilon?: number;
-  /** Change, as a share of the total, below which a single neighbour is not worth a publication. */
+  /** Change of a share that is too small to be published. */
   readonly floor?: number;
+  /** Pairs since the last publication, relative to a total, that are published whatever they changed. */
+  readonly totalEpsilon?: number;
 }
 
 export interface CoVisitationState {
-  /** Time whose units the weights are in, ms. */
-  landmark: number;
+  /** By half-life: time whose units the weights and totals are in, ms. */
+  readonly landmarks: Float64Array;
+  readonly totals: Float64Array;
+  /** Amounts added since the last publication, in the same units. */
+  readonly unpublished: Float64Array;
   /** Latest pair, ms. */
   refTime: number;
-  /** Number of neighbours; the arrays hold that many. */
+  /** Number of neighbours; the arrays below hold that many. */
   count: number;
   readonly ids: string[];
   readonly hashes: Uint32Array;
-  readonly weights: Float32Array;
-  /** Weight last published, in the same units; 0 when it never was. */
+  readonly fast: Float32Array;
+  readonly slow: Float32Array;
+  /** Share last published; 0 when it never was. */
   readonly published: Float32Array;
-  total: number;
-  publishedTotal: number;
 }
 
 /** Half-lives a landmark may lie back before weights are brought to a new one; 2^60 is far inside an f32. */
 const LANDMARK_AGE_MAX = 60;
 
 export function createCoVisitationOperator(config: CoVisitationConfig): Operator<ItemEvent, CoVisitationState> {
-  const { topic, halfLifeMs = DAY_MS, neighboursMax = 100, backwardShare = 0.5, epsilon = 0.08, floor = 0.01 } = config;
+  const { topic, halfLivesMs = [10 * MINUTE_MS, 14 * DAY_MS], mixture = [0.6, 0.4], shrink = 1 } = config;
+  const { neighboursMax = 100, publishedMax = 50, backwardShare = 0.5 } = config;
+  const { epsilon = 0.15, floor = 0.02, totalEpsilon = 0.2 } = config;
+  /** Factors from a weight to its part of a share, by half-life, at the time of the record. */
+  const scales = new Float64Array(HALF_LIVES);
   return {
     name: 'co-visitation',
     purity: 'log-pure',
@@ -72,144 +92,174 @@ export function createCoVisitationOperator(config: CoVisitationConfig): Operator
       }
       if (record.kind !== 'ItemPair' || !(record.weight > 0) || record.otherItemId === context.key) return;
       const state = cell.getOr(() => emptyState(neighboursMax));
-      if (state.count === 0) state.landmark = context.time;
-      moveLandmarkIfNeeded(state, context.time, halfLifeMs);
-      state.refTime = Math.max(state.refTime, context.time);
-      const share = record.following ? 1 : backwardShare;
-      const amount = record.weight * share * 2 ** ((context.time - state.landmark) / halfLifeMs);
-      const found = placeOf(state, record.otherItemId, neighboursMax);
-      state.weights[found] = state.weights[found]! + amount;
-      state.total += amount;
-      const place = moveUp(state, found);
       cell.changed();
+      const place = placeOf(state, record.otherItemId, neighboursMax);
+      const isDue = add(state, place, record.weight * (record.following ? 1 : backwardShare), context.time);
       const published = state.published[place]!;
-      const moved = state.weights[place]! - published > Math.max(epsilon * published, floor * state.total);
-      if (moved || state.total - state.publishedTotal > epsilon * state.publishedTotal) publish(state, context);
+      const moved = Math.abs(shareOf(state, place) - published) > Math.max(epsilon * published, floor);
+      if (moved || isDue) publish(state, context);
     },
   };
 
+  /** Folds one pair in, sets `scales`, and tells whether a total moved enough to publish. */
+  function add(state: CoVisitationState, place: number, weight: number, time: number): boolean {
+    let isDue = false;
+    for (let h = 0; h < HALF_LIVES; h++) {
+      if (state.totals[h] === 0) state.landmarks[h] = time;
+      moveLandmarkIfNeeded(state, h, time, halfLivesMs[h]!);
+      const unit = 2 ** ((time - state.landmarks[h]!) / halfLivesMs[h]!);
+      const amount = weight * unit;
+      const weights = h === SLOW ? state.slow : state.fast;
+      weights[place] = weights[place]! + amount;
+      state.totals[h] = state.totals[h]! + amount;
+      state.unpublished[h] = state.unpublished[h]! + amount;
+      scales[h] = mixture[h]! / (state.totals[h]! + shrink * unit);
+      isDue ||= state.unpublished[h]! > totalEpsilon * (state.totals[h]! - state.unpublished[h]!);
+    }
+    state.refTime = Math.max(state.refTime, time);
+    return isDue;
+  }
+
+  function shareOf(state: CoVisitationState, place: number): number {
+    return scales[0]! * state.fast[place]! + scales[SLOW]! * state.slow[place]!;
+  }
+
   function publish(state: CoVisitationState, context: Context): void {
-    state.published.set(state.weights);
-    state.publishedTotal = state.total;
-    const scale = 2 ** ((state.landmark - state.refTime) / halfLifeMs);
-    context.publish(topic, tableKey(context.key, 'neighbours'), encodeTableValue(context, state, scale));
+    state.unpublished.fill(0);
+    for (let i = 0; i < state.count; i++) {
+      state.published[i] = shareOf(state, i);
+      moveUp(state, i);
+    }
+    const unit = 2 ** ((state.refTime - state.landmarks[SLOW]!) / halfLivesMs[SLOW]);
+    context.publish(topic, tableKey(context.key, 'neighbours'), encodeTableValue(context, state, publishedMax, unit));
   }
 }
 
 function emptyState(neighboursMax: number): CoVisitationState {
   return {
-    landmark: 0,
+    landmarks: new Float64Array(HALF_LIVES),
+    totals: new Float64Array(HALF_LIVES),
+    unpublished: new Float64Array(HALF_LIVES),
     refTime: 0,
     count: 0,
     ids: [],
     hashes: new Uint32Array(neighboursMax),
-    weights: new Float32Array(neighboursMax),
+    fast: new Float32Array(neighboursMax),
+    slow: new Float32Array(neighboursMax),
     published: new Float32Array(neighboursMax),
-    total: 0,
-    publishedTotal: 0,
   };
 }
 
-function moveLandmarkIfNeeded(state: CoVisitationState, time: number, halfLifeMs: number): void {
-  const age = (time - state.landmark) / halfLifeMs;
+function moveLandmarkIfNeeded(state: CoVisitationState, h: number, time: number, halfLifeMs: number): void {
+  const age = (time - state.landmarks[h]!) / halfLifeMs;
   if (age <= LANDMARK_AGE_MAX) return;
   const scale = 2 ** -age;
-  for (let i = 0; i < state.count; i++) {
-    state.weights[i] = state.weights[i]! * scale;
-    state.published[i] = state.published[i]! * scale;
-  }
-  state.total *= scale;
-  state.publishedTotal *= scale;
-  state.landmark = time;
+  const weights = h === SLOW ? state.slow : state.fast;
+  for (let i = 0; i < state.count; i++) weights[i] = weights[i]! * scale;
+  state.totals[h] = state.totals[h]! * scale;
+  state.unpublished[h] = state.unpublished[h]! * scale;
+  state.landmarks[h] = time;
 }
 
-/** Place of a neighbour; a new one gets the next place, or the last's when all are taken. */
+/** Place of a neighbour; a new one gets the next place, or the weakest's when all are taken. */
 function placeOf(state: CoVisitationState, otherItemId: string, neighboursMax: number): number {
   const { hashes, ids, count } = state;
   const hash = hash32(otherItemId);
   for (let i = 0; i < count; i++) if (hashes[i] === hash && ids[i] === otherItemId) return i;
-  const place = count < neighboursMax ? state.count++ : count - 1;
+  const place = count < neighboursMax ? state.count++ : weakestPlace(state);
   ids[place] = otherItemId;
   hashes[place] = hash;
-  state.weights[place] = 0;
+  state.fast[place] = 0;
+  state.slow[place] = 0;
   state.published[place] = 0;
   return place;
 }
 
-/** Restores the order, weight descending then id, after one weight grew; returns the new place. */
-function moveUp(state: CoVisitationState, from: number): number {
-  const { ids, hashes, weights, published } = state;
-  const id = ids[from]!;
-  const hash = hashes[from]!;
-  const weight = weights[from]!;
-  const publishedWeight = published[from]!;
-  let place = from;
-  for (; place > 0; place--) {
-    const above = place - 1;
-    if (weight < weights[above]! || (weight === weights[above] && id > ids[above]!)) break;
-    ids[place] = ids[above]!;
-    hashes[place] = hashes[above]!;
-    weights[place] = weights[above]!;
-    published[place] = published[above]!;
+function weakestPlace(state: CoVisitationState): number {
+  const { slow, ids } = state;
+  let weakest = 0;
+  for (let i = 1; i < state.count; i++) {
+    if (slow[i]! < slow[weakest]! || (slow[i] === slow[weakest] && ids[i]! > ids[weakest]!)) weakest = i;
   }
+  return weakest;
+}
+
+/**
+ * One step of an insertion sort by published share descending, then id: places before `from` are in order. The list
+ * keeps the order of its last publication, so a publication moves few.
+ */
+function moveUp(state: CoVisitationState, from: number): void {
+  const { ids, hashes, fast, slow, published } = state;
+  const id = ids[from]!;
+  const share = published[from]!;
+  let place = from;
+  while (place > 0 && (share > published[place - 1]! || (share === published[place - 1] && id < ids[place - 1]!))) place--;
+  if (place === from) return;
+  const hash = hashes[from]!;
+  const fastWeight = fast[from]!;
+  const slowWeight = slow[from]!;
+  for (let i = from; i > place; i--) ids[i] = ids[i - 1]!;
+  hashes.copyWithin(place + 1, place, from);
+  fast.copyWithin(place + 1, place, from);
+  slow.copyWithin(place + 1, place, from);
+  published.copyWithin(place + 1, place, from);
   ids[place] = id;
   hashes[place] = hash;
-  weights[place] = weight;
-  published[place] = publishedWeight;
-  return place;
+  fast[place] = fastWeight;
+  slow[place] = slowWeight;
+  published[place] = share;
 }
 
 /** Reused by every publication; grown to the longest list. */
 const drafts: { itemId: string; weight: number }[] = [];
 
-function encodeTableValue(context: Context, state: CoVisitationState, scale: number): Uint8Array {
-  const { ids, weights, count } = state;
+/** Weights are shares × total, so that weight / total is the share and weight itself the pairs behind it. */
+function encodeTableValue(context: Context, state: CoVisitationState, publishedMax: number, unit: number): Uint8Array {
+  const { ids, published } = state;
+  const total = state.totals[SLOW]! / unit;
+  const count = Math.min(state.count, publishedMax);
   while (drafts.length < count) drafts.push({ itemId: '', weight: 0 });
   const neighbours = drafts.slice(0, count);
   for (let i = 0; i < count; i++) {
     neighbours[i]!.itemId = ids[i]!;
-    neighbours[i]!.weight = weights[i]! * scale;
+    neighbours[i]!.weight = published[i]! * total;
   }
-  return encodeRecord('ItemNeighboursState', {
-    itemId: context.key,
-    version: context.offset,
-    refTime: state.refTime,
-    total: state.total * scale,
-    neighbours,
-  });
+  const value = { itemId: context.key, version: context.offset, refTime: state.refTime, total, neighbours };
+  return encodeRecord('ItemNeighboursState', value);
 }
 
 function createStateCodec(neighboursMax: number) {
   return createPackedCodec<CoVisitationState>('co-visitation', {
     version: 1,
     write(writer, state) {
-      writer.writeLong(state.landmark);
+      writeFloats(writer, state.landmarks);
+      writeFloats(writer, state.totals);
+      writeFloats(writer, state.unpublished);
       writer.writeLong(state.refTime);
-      writer.writeDouble(state.total);
-      writer.writeDouble(state.publishedTotal);
       writer.writeLong(state.count);
       for (let i = 0; i < state.count; i++) writer.writeString(state.ids[i]!);
-      writeFloats(writer, state.weights, state.count);
+      writeFloats(writer, state.fast, state.count);
+      writeFloats(writer, state.slow, state.count);
       writeFloats(writer, state.published, state.count);
     },
     read(reader) {
       const state = emptyState(neighboursMax);
-      state.landmark = reader.readLong();
+      readFloats(reader, state.landmarks);
+      readFloats(reader, state.totals);
+      readFloats(reader, state.unpublished);
       state.refTime = reader.readLong();
-      state.total = reader.readDouble();
-      state.publishedTotal = reader.readDouble();
-      const stored = reader.readCount(9);
-      // A smaller limit than the state was written with keeps the strongest.
+      const stored = reader.readCount(13);
+      // A smaller limit than the state was written with keeps the strongest as last published.
       state.count = Math.min(stored, neighboursMax);
       for (let i = 0; i < stored; i++) {
         const id = reader.readString();
-        if (i < state.count) {
-          state.ids.push(id);
-          state.hashes[i] = hash32(id);
-        }
+        if (i >= state.count) continue;
+        state.ids.push(id);
+        state.hashes[i] = hash32(id);
       }
-      state.weights.set(readFloats(reader, new Float32Array(stored)).subarray(0, state.count));
-      state.published.set(readFloats(reader, new Float32Array(stored)).subarray(0, state.count));
+      for (const weights of [state.fast, state.slow, state.published]) {
+        weights.set(readFloats(reader, new Float32Array(stored)).subarray(0, state.count));
+      }
       return state;
     },
   });

@@ -6,7 +6,7 @@
  * been around, and short and long half-lives side by side give the trend (see `trendOf`). Negative weights (dislikes)
  * do not lower popularity: they are the profile's business.
  *
- * Published only when one of the overall counts has moved by more than `epsilon` (2 %) from what serving computes from
+ * Published only when one of the overall counts has moved by more than `epsilon` (5 %) from what serving computes from
  * the last published value; so a cold item publishes at each signal and a hot one a few times a minute. Serving's
  * overall counts are within epsilon of the state; its segment counts are behind by at most epsilon × the overall count.
  */
@@ -55,7 +55,7 @@ export interface SegmentState {
 export function createPopularityOperator(config: PopularityConfig): Operator<ItemEvent, PopularityState> {
   const halfLives = config.halfLivesMs ?? POPULARITY_HALF_LIVES_MS;
   const segmentHalfLives = config.segmentHalfLivesMs ?? SEGMENT_HALF_LIVES_MS;
-  const { topic, epsilon = 0.02, segmentsMax = 12 } = config;
+  const { topic, epsilon = 0.05, segmentsMax = 12 } = config;
   const initial = (): PopularityState => ({
     refTime: 0,
     counts: new Float64Array(halfLives.length),

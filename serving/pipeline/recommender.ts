@@ -6,7 +6,7 @@
  * caller) → category cap → fresh items → cut → confidence → reasons. Requests run one after the other and
  * share all working memory; what a request allocates is its result. Deterministic in (tables, request).
  */
-import { CategoryPopularitySource, POPULAR_HALF_LIFE, PopularitySource, SegmentPopularitySource, TRENDING_HALF_LIFE } from '../retrieval/popularity.js';
+import { CategoryPopularitySource, POPULAR_HALF_LIFE, PopularitySource, SegmentPopularitySource, TRENDING_HALF_LIFE, TrendingSource } from '../retrieval/popularity.js';
 import { CoVisitationSource } from '../retrieval/co-visitation.js';
 import { EmbeddingSource } from '../retrieval/embeddings.js';
 import { RetrievalRequest } from '../retrieval/request.js';
@@ -38,6 +38,8 @@ export interface WeightedSource {
   readonly weight: number;
   /** Most candidates taken; at most 100. */
   readonly candidates?: number;
+  /** Asked only when nothing is known of what the person is after (no context items). */
+  readonly coldOnly?: boolean;
 }
 
 export interface PipelineConfig {
@@ -113,11 +115,11 @@ export function defaultFullPipeline(): PipelineConfig {
   return {
     sources: [
       { source: new SessionKnnSource(), weight: 1 },
-      { source: new CoVisitationSource(), weight: 0.4 },
-      { source: new PopularitySource('trending', 'trending', TRENDING_HALF_LIFE), weight: 0.4 },
-      { source: new PopularitySource('popularity', 'popular', POPULAR_HALF_LIFE), weight: 0.05 },
+      { source: new CoVisitationSource(), weight: 0.8 },
+      { source: new TrendingSource(), weight: 0.4 },
       { source: new CategoryPopularitySource(), weight: 0.1 },
-      { source: new SegmentPopularitySource(), weight: 0.05 },
+      { source: new PopularitySource('popularity', 'popular', POPULAR_HALF_LIFE), weight: 0.2, coldOnly: true },
+      { source: new SegmentPopularitySource(), weight: 0.3, coldOnly: true },
       { source: new EmbeddingSource(), weight: 0.2 },
     ],
   };
@@ -127,8 +129,8 @@ export function defaultPushPipeline(): PipelineConfig {
   return {
     sources: [
       { source: new SessionKnnSource({ contextItems: 3, sessionsPerItem: 200, neighbours: 100 }), weight: 1, candidates: 50 },
-      { source: new CoVisitationSource({ contextItems: 3, neighbours: 50 }), weight: 0.4, candidates: 50 },
-      { source: new PopularitySource('trending', 'trending', TRENDING_HALF_LIFE), weight: 0.4, candidates: 50 },
+      { source: new CoVisitationSource({ contextItems: 3, neighbours: 50 }), weight: 0.8, candidates: 50 },
+      { source: new TrendingSource(), weight: 0.4, candidates: 50 },
       { source: new CategoryPopularitySource(), weight: 0.1, candidates: 30 },
     ],
   };
@@ -217,11 +219,12 @@ class Pipeline {
   private retrieve(names: readonly string[] | undefined): void {
     const { sources } = this.pipeline;
     for (let s = 0; s < sources.length; s++) {
-      const { source, weight } = sources[s]!;
+      const { source, weight, coldOnly = false } = sources[s]!;
       const list = this.lists[s]!;
       list.clear();
-      this.weights[s] = names === undefined || names.includes(source.name) ? weight : 0;
-      if (this.weights[s] === 0) continue;
+      const isWanted = names === undefined ? !coldOnly || this.request.contextLength === 0 : names.includes(source.name);
+      this.weights[s] = isWanted ? weight : 0;
+      if (!isWanted) continue;
       source.retrieve(this.request, this.tables, list);
       list.sort();
     }

@@ -1,9 +1,9 @@
 /**
  * Source `co-visitation`: what is met together with the context's items, whoever met it.
  *
- * Score of j = Σ_d contextDecay^d × P(j | item at distance d), with P the share of the item's pairs that were with j, damped
- * for items known from few pairs: share × total / (total + shrink). Unlike sessions, pairs do not run out of a ring:
- * this source still knows what goes with an item nobody has met for days.
+ * Score of j = Σ_d contextDecay^d × P(j | item at distance d), with P the share the item stage publishes (it
+ * damps items known from few pairs). Unlike sessions, pairs do not run out of a ring: this source still knows what
+ * goes with an item nobody has met for days.
  */
 import type { ItemTables } from '../tables/item-tables.js';
 import { Accumulator } from '../tables/top-n.js';
@@ -15,8 +15,6 @@ export interface CoVisitationSourceConfig {
   readonly contextDecay?: number;
   /** Neighbours looked at per context item, strongest first. */
   readonly neighbours?: number;
-  /** Decayed pairs at which a share counts half. */
-  readonly shrink?: number;
 }
 
 export class CoVisitationSource implements RetrievalSource {
@@ -26,13 +24,13 @@ export class CoVisitationSource implements RetrievalSource {
   private readonly sums = new Accumulator();
 
   constructor(config: CoVisitationSourceConfig = {}) {
-    const { contextItems = 5, contextDecay = 0.5, neighbours = 100, shrink = 1 } = config;
-    this.config = { contextItems, contextDecay, neighbours, shrink };
+    const { contextItems = 5, contextDecay = 0.5, neighbours = 100 } = config;
+    this.config = { contextItems, contextDecay, neighbours };
   }
 
   retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void {
     const { neighbours: table } = tables;
-    const { contextItems, contextDecay, neighbours, shrink } = this.config;
+    const { contextItems, contextDecay, neighbours } = this.config;
     const { sums } = this;
     sums.clear(tables.items.count);
     const depth = Math.min(request.contextLength, contextItems);
@@ -41,9 +39,7 @@ export class CoVisitationSource implements RetrievalSource {
       const item = request.context[d]!;
       const start = table.startOf(item);
       const end = start + Math.min(neighbours, table.countOf(item));
-      const total = table.totalOf(item);
-      const scale = (weight * total) / (total + shrink);
-      for (let i = start; i < end; i++) sums.add(table.items[i]!, scale * table.shares[i]!);
+      for (let i = start; i < end; i++) sums.add(table.items[i]!, weight * table.shares[i]!);
       weight *= contextDecay;
     }
     for (let i = 0; i < sums.length; i++) {

@@ -1,5 +1,5 @@
 /**
- * Sources that need to know nothing of the person, or little: `trending` (short half-life), `popularity` (long), and
+ * Sources that need to know nothing of the person, or little: `trending` (mostly short half-lives), `popularity` (long), and
  * popularity within the categories they care for and the segments they belong to.
  *
  * Lists are kept sorted by the tables, so a source only copies a prefix. A score is the item's decayed count relative to the
@@ -10,9 +10,10 @@ import type { TopList } from '../tables/top-list.js';
 import { Accumulator } from '../tables/top-n.js';
 import type { RetrievalRequest } from './request.js';
 import type { CandidateBuffer, ReasonId, RetrievalSource } from './source.js';
+import { CANDIDATES_MAX } from './source.js';
 
 /** Places of the popularity operator's default half-lives: 10 min, 1 h, 6 h, 24 h, 7 d. */
-export const TRENDING_HALF_LIFE = 0;
+export const TRENDING_HALF_LIFE = 1;
 export const POPULAR_HALF_LIFE = 2;
 /** Place of the segment half-lives: 1 h, 24 h. */
 const SEGMENT_HALF_LIFE = 0;
@@ -30,6 +31,32 @@ export class PopularitySource implements RetrievalSource {
     for (let i = 0; i < list.length && into.length < into.capacity; i++) {
       if (!request.isContext(list.items[i]!)) into.offer(list.items[i]!, 2 ** (list.scores[i]! - list.scores[0]!));
     }
+  }
+}
+
+/** How much each half-life counts in what is trending: mostly the last minutes, the rest against their noise. */
+const TRENDING_MIXTURE: readonly number[] = [0.7, 0.15, 0.1, 0.05];
+
+/** Trending: a mixture over half-lives of each item's share of the list's signals. */
+export class TrendingSource implements RetrievalSource {
+  readonly name = 'trending';
+  readonly reason = 'trending';
+  private readonly sums = new Accumulator();
+  private readonly counts = new Float64Array(CANDIDATES_MAX);
+
+  constructor(private readonly mixture: readonly number[] = TRENDING_MIXTURE) {}
+
+  retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void {
+    const { sums, mixture, counts } = this;
+    sums.clear(tables.items.count);
+    for (let h = 0; h < mixture.length; h++) {
+      const list = tables.popularity.top(h);
+      const count = Math.min(list.length, into.capacity);
+      let total = 0;
+      for (let i = 0; i < count; i++) total += counts[i] = 2 ** (list.scores[i]! - list.scores[0]!);
+      for (let i = 0; i < count; i++) sums.add(list.items[i]!, (mixture[h]! * counts[i]!) / total);
+    }
+    offerSums(sums, request, into);
   }
 }
 

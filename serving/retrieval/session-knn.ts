@@ -5,7 +5,7 @@
  * 1. for the last `contextItems` items of the context, at distance d from the latest, each of the item's latest `sessionsPerItem` sessions
  *    gains contextDecay^d;
  * 2. the `neighbours` sessions with the greatest similarity stay, of equals the latest;
- * 3. each gives weight = similarity × 2^(−age / halfLife) to its items: in full to the one right after the matched item, stepDecay less
+ * 3. each gives weight = similarity / (1 + age / halfWeight) to its items: in full to the one right after the matched item, stepDecay less
  *    for each step further, and `backwardShare` of that to items before it (what follows matters more than what
  *    preceded).
  * Scores are divided by the neighbours' total weight.
@@ -24,7 +24,8 @@ export interface SessionKnnConfig {
   readonly contextDecay?: number;
   readonly sessionsPerItem?: number;
   readonly neighbours?: number;
-  readonly halfLifeMs?: number;
+  /** Age at which a session counts half. */
+  readonly halfWeightMs?: number;
   readonly stepDecay?: number;
   readonly backwardShare?: number;
 }
@@ -54,10 +55,10 @@ export class SessionKnnSource implements RetrievalSource {
       contextItems: config.contextItems ?? 5,
       contextDecay: config.contextDecay ?? 0.6,
       sessionsPerItem: config.sessionsPerItem ?? 500,
-      neighbours: config.neighbours ?? 250,
-      halfLifeMs: config.halfLifeMs ?? 6 * HOUR_MS,
+      neighbours: config.neighbours ?? 200,
+      halfWeightMs: config.halfWeightMs ?? 6 * HOUR_MS,
       stepDecay: config.stepDecay ?? 0.75,
-      backwardShare: config.backwardShare ?? 0.5,
+      backwardShare: config.backwardShare ?? 0.4,
     };
     const { contextItems, contextDecay, sessionsPerItem, stepDecay } = this.config;
     this.contextWeights = Float64Array.from({ length: contextItems }, (_, d) => contextDecay ** d);
@@ -119,9 +120,9 @@ export class SessionKnnSource implements RetrievalSource {
   private addItemsOf(slot: number, sessions: SessionTable, now: number): number {
     const { items, itemsPerSession } = sessions;
     const { sums, stepWeights } = this;
-    const { halfLifeMs, backwardShare } = this.config;
+    const { halfWeightMs, backwardShare } = this.config;
     const age = Math.max(0, now - sessions.lastTimes[slot]!);
-    const weight = this.similarities[slot]! * Math.exp((-Math.LN2 * age) / halfLifeMs);
+    const weight = this.similarities[slot]! / (1 + age / halfWeightMs);
     const start = slot * itemsPerSession;
     const length = sessions.lengths[slot]!;
     const match = this.matches[slot]!;

@@ -1,7 +1,7 @@
 /**
  * Co-visited neighbours of each item on the serving node: fixed-width rows in one slab, rows reused when freed.
  *
- * Weights are kept as shares of the item's total: P(other | item), which needs no clock, since both decay alike.
+ * Weights are kept as shares of the item's total: about P(other | item), which needs no clock, since both decay alike.
  */
 import type { ItemNeighboursState } from '../../schemas/records.js';
 import type { ItemInterner } from './item-interner.js';
@@ -23,7 +23,7 @@ export class NeighbourTable {
 
   constructor(
     private readonly interner: ItemInterner,
-    readonly width = 100,
+    readonly width = 50,
   ) {}
 
   apply(item: number, record: ItemNeighboursState): void {
