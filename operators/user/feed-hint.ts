@@ -19,12 +19,9 @@ export function createFeedHintOperator(deps: FeedHintDeps): Operator<UserEvent, 
     purity: 'log-pure',
     state: NO_STATE,
     process(record, _cell, context) {
-      switch (record.kind) {
-        case 'Interaction':
-        case 'UserUpsert':
-        case 'StateMerge':
-        case 'Erase':
-          context.hint(deps.feedHintsTopic, record.eventId);
+      const { kind } = record;
+      if (kind === 'Interaction' || kind === 'UserUpsert' || kind === 'StateMerge' || kind === 'Erase') {
+        context.hint(deps.feedHintsTopic, record.eventId);
       }
     },
   };

@@ -83,7 +83,7 @@ export class UserSnapshot {
 
   private cell<S>(name: CellName): S | undefined {
     if (!this.decoded.has(name)) {
-      this.decoded.set(name, this.read(CELLS[name] as { name: string; state: StateCodec<unknown> }));
+      this.decoded.set(name, this.read(CELLS[name]));
     }
     return this.decoded.get(name) as S | undefined;
   }

@@ -167,7 +167,7 @@ for (const measured of [false, true]) {
   }
   if (!measured) continue;
   const round = (value: number): number => Math.round(value * 100) / 100;
-  console.log(
+  process.stdout.write(
     JSON.stringify({
       events: EVENTS,
       users: context.rows.size,
@@ -177,6 +177,6 @@ for (const measured of [false, true]) {
       outputBytesPerEvent: round(context.outputBytes / EVENTS),
       statesPerEvent: round(statesEncoded / EVENTS),
       bytesPerState: Math.round(stateBytes / statesEncoded),
-    }),
+    }) + '\n',
   );
 }
