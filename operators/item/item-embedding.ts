@@ -7,6 +7,7 @@
  *   q ← q + η_n · c · (e · p − λ · q)
  * target 1, c = weight for the person who interacted; target 0, c = `negativeShare` for `negatives` people drawn from
  * the partition's latest (missing entries as weak negatives: eALS, He et al., SIGIR 2016). A dislike has target 0.
+ * A step is divided by |p|² where that is above 1, as in normalised least mean squares, so it cannot overshoot.
  * The rate falls with the item's steps n, η_n = max(η_min, η / sqrt(1 + n / 10)): a new item moves at once, an old one
  * settles and so publishes seldom.
  *
@@ -113,9 +114,13 @@ export function createItemEmbeddingOperator(
 
   function step(vector: Float32Array, towards: Float32Array, target: number, rate: number): void {
     let product = 0;
+    let length = 0;
     let square = 0;
-    for (let k = 0; k < dimensions; k++) product += vector[k]! * towards[k]!;
-    const gain = rate * (target - product);
+    for (let k = 0; k < dimensions; k++) {
+      product += vector[k]! * towards[k]!;
+      length += towards[k]! * towards[k]!;
+    }
+    const gain = (rate * (target - product)) / Math.max(1, length);
     // A dislike or a negative only pushes away from where the vector points, never further than that.
     if (target === 0 && product <= 0) return;
     const keep = 1 - rate * regularisation;
