@@ -27,6 +27,12 @@ export class TaskMeta {
   emitted = new Map<string, number>();
   private marks = new Map<string, Map<string, Mark>>();
 
+  /** Whether an output was seen before; changes nothing. */
+  hasSeen(origin: Origin): boolean {
+    const mark = this.marks.get(origin.source)?.get(origin.operator);
+    return mark !== undefined && !isAbove(origin, mark);
+  }
+
   /** Whether an output was not seen before; remembers it. Outputs of one (source, operator) arrive in order or again. */
   admit(origin: Origin): boolean {
     let operators = this.marks.get(origin.source);
@@ -40,7 +46,7 @@ export class TaskMeta {
       operators.set(origin.operator, { offset: origin.offset, index: origin.index });
       return true;
     }
-    if (origin.offset < mark.offset || (origin.offset === mark.offset && origin.index <= mark.index)) return false;
+    if (!isAbove(origin, mark)) return false;
     mark.offset = origin.offset;
     mark.index = origin.index;
     return true;
@@ -91,6 +97,10 @@ export class TaskMeta {
       throw new EngineError('STATE_CORRUPT', 'The bookkeeping of a task cannot be read.', { cause });
     }
   }
+}
+
+function isAbove(origin: Origin, mark: Mark): boolean {
+  return origin.offset > mark.offset || (origin.offset === mark.offset && origin.index > mark.index);
 }
 
 interface StoredMeta {

@@ -121,6 +121,8 @@ export class Task {
   private readonly touched = new Set<Row>();
   private readonly chain: OperatorChain;
   private readonly input: InputReader;
+  /** The outbox may hold outputs of an earlier commit or owner; they go before anything new is read. */
+  private mayHaveUnsent = true;
   /** Records and timers that failed once: the batch is run again without them. */
   private readonly recordFaults = new Map<number, Fault>();
   private readonly timerFaults = new Map<string, Fault>();
@@ -147,7 +149,6 @@ export class Task {
     invariant(this.status === 'new', 'a task is opened once', { task: taskName(this.id) });
     this.adopt(await this.environment.store.acquire(this.id, this.owner));
     this.status = 'ready';
-    await this.sendOutbox();
   }
 
   /** Next input offset, as committed. */
@@ -175,6 +176,7 @@ export class Task {
   async step(recordsMax: number = this.options.batchRecordsMax): Promise<number> {
     invariant(this.status === 'ready', `a task that is ${this.status} was stepped`, { task: taskName(this.id) });
     try {
+      if (this.mayHaveUnsent) await this.sendOutbox();
       return await this.runBatch(recordsMax);
     } catch (error) {
       this.cache.clear();
@@ -199,13 +201,16 @@ export class Task {
   private adopt(head: TaskHead): void {
     this.head = head;
     this.meta = TaskMeta.decode(head.meta);
+    this.mayHaveUnsent = true;
     this.cache.clear();
   }
 
   private async reload(): Promise<void> {
     const head = await this.environment.store.head(this.id);
-    invariant(head !== undefined, 'the state of an open task vanished', { task: taskName(this.id) });
-    this.adopt(head);
+    if (head !== undefined) return this.adopt(head);
+    // The store fell back to before this task existed: whoever acquires it next starts from there.
+    this.status = 'fenced';
+    throw new EngineError('TASK_FENCED', `The store has lost task ${taskName(this.id)}; it must be acquired again.`);
   }
 
   private async runBatch(recordsMax: number): Promise<number> {
@@ -271,7 +276,7 @@ export class Task {
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i]!;
       const time = this.timeToReach(entry);
-      if (plan.isCut && time > plan.horizon) {
+      if (plan.isCut && time > plan.horizon && !this.isRepeat(entry)) {
         if (i === 0) this.fireLoaded(plan, entry.offset);
         return { offset: entry.offset, records: i };
       }
@@ -291,6 +296,11 @@ export class Task {
     const { streamTime, tickOwner } = this.nextMeta;
     if (entry.runtime?.type === 'tick' && entry.runtime.owner !== tickOwner) return streamTime;
     return Math.max(streamTime, entry.time);
+  }
+
+  /** A repeat is as if it were not there: nothing may fire on its account. */
+  private isRepeat({ origin }: InputEntry): boolean {
+    return origin !== undefined && this.nextMeta.hasSeen(origin);
   }
 
   private processEntry(entry: InputEntry, time: number): void {
@@ -348,7 +358,8 @@ export class Task {
   }
 
   private fireTimer(timer: TimerEntry, ordinal: number, offset: number): void {
-    const id = `${timer.time}/${timer.operator}/${timer.key}`;
+    // With the offset: a late record may set the same timer again, and then it may well succeed.
+    const id = `${offset}/${timer.time}/${timer.operator}/${timer.key}`;
     const fault = this.timerFaults.get(id);
     if (fault !== undefined) {
       this.absorb(fault, offset, timer.key, undefined);
@@ -417,6 +428,7 @@ export class Task {
       timersRemoved: this.timers.removals,
       outputs: this.outputs.batches(),
     };
+    this.mayHaveUnsent = true;
     await this.commitOnce(commit);
     this.head = { commitId: commit.next, offset, meta: commit.meta };
     this.meta = this.nextMeta;
@@ -442,11 +454,11 @@ export class Task {
   /** Sends committed outputs in order, one send in flight; stops at the first failure. */
   private async sendOutbox(): Promise<void> {
     const { log, store } = this.environment;
-    if (store.delivery === 'atomic') return;
-    for (const entry of await store.outbox(this.id)) {
+    for (const entry of store.delivery === 'atomic' ? [] : await store.outbox(this.id)) {
       for (const { topic, records } of entry.outputs) await log.append(topic, records);
       await store.trimOutbox(this.id, this.owner, entry.sequence);
     }
+    this.mayHaveUnsent = false;
   }
 }
 

@@ -220,7 +220,7 @@ class TaskLoop {
     if (idleTickAfterMs === undefined || this.appended || this.stopping) return;
     const now = this.environment.clock.now();
     const timer = await this.task.nextTimer();
-    if (timer === undefined || timer.time > now - idleTickAfterMs || timer.time < this.task.streamTime) return;
+    if (timer === undefined || timer.time > now - idleTickAfterMs) return;
     const { codec, input } = this.stage;
     const { owner, id } = this.task;
     const records = [];
