@@ -7,14 +7,20 @@
 import type { StateCodec } from '../../streams/runtime/operator.js';
 import { affinityCodec, topAffinities, type Affinity, type AffinityState } from './affinity.js';
 import { typeAt } from './event-weights.js';
-import { identifyCodec, type IdentifyState } from './identify.js';
+import { identifyCodec } from './identify.js';
 import { mayPersonalize, profileCodec, segmentLabels, type ProfileState } from './profile-state.js';
-import { rewardsCodec, type RewardsState } from './rewards.js';
-import { sessionCodec, type Session, type SessionState } from './session-state.js';
+import { rewardsCodec } from './rewards.js';
+import { sessionCodec, type Session } from './session-state.js';
 import { userEmbeddingCodec, type UserEmbeddingState } from './user-embedding.js';
 
+/** What names an operator's cell and decodes it; an operator has this shape. */
+export interface DeclaredCell<S> {
+  readonly name: string;
+  readonly state: StateCodec<S>;
+}
+
 /** Reads one operator's cell of the person's stored row; `readCell` of the runtime with the row bound has this shape. */
-export type UserCellReader = <S>(operator: { readonly name: string; readonly state: StateCodec<S> }) => S | undefined;
+export type UserCellReader = <S>(operator: DeclaredCell<S>) => S | undefined;
 
 const CELLS = {
   identify: { name: 'identify', state: identifyCodec },
@@ -25,10 +31,8 @@ const CELLS = {
   rewards: { name: 'rewards', state: rewardsCodec },
 };
 
-type CellName = keyof typeof CELLS;
-
 export class UserSnapshot {
-  private readonly decoded = new Map<CellName, unknown>();
+  private readonly decoded = new Map<string, unknown>();
 
   constructor(
     readonly userId: string,
@@ -39,28 +43,28 @@ export class UserSnapshot {
 
   /** The id this one became; ask for that one instead. */
   get movedTo(): string | undefined {
-    const to = this.cell<IdentifyState>('identify')?.to;
+    const to = this.cell(CELLS.identify)?.to;
     return to === undefined || to === '' ? undefined : to;
   }
 
   get profile(): ProfileState | undefined {
-    return this.cell('profile');
+    return this.cell(CELLS.profile);
   }
 
   get sessions(): readonly Session[] {
-    return this.cell<SessionState>('session')?.sessions ?? [];
+    return this.cell(CELLS.session)?.sessions ?? [];
   }
 
   get affinity(): AffinityState | undefined {
-    return this.mayPersonalize ? this.cell('affinity') : undefined;
+    return this.mayPersonalize ? this.cell(CELLS.affinity) : undefined;
   }
 
   get embedding(): UserEmbeddingState | undefined {
-    return this.mayPersonalize ? this.cell('embedding') : undefined;
+    return this.mayPersonalize ? this.cell(CELLS.embedding) : undefined;
   }
 
   get pendingSlates(): number {
-    return this.cell<RewardsState>('rewards')?.pending.length ?? 0;
+    return this.cell(CELLS.rewards)?.pending.length ?? 0;
   }
 
   get mayPersonalize(): boolean {
@@ -81,11 +85,9 @@ export class UserSnapshot {
     return open;
   }
 
-  private cell<S>(name: CellName): S | undefined {
-    if (!this.decoded.has(name)) {
-      this.decoded.set(name, this.read(CELLS[name]));
-    }
-    return this.decoded.get(name) as S | undefined;
+  private cell<S>(declared: DeclaredCell<S>): S | undefined {
+    if (!this.decoded.has(declared.name)) this.decoded.set(declared.name, this.read(declared));
+    return this.decoded.get(declared.name) as S | undefined;
   }
 }
 
