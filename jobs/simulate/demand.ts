@@ -3,7 +3,7 @@
  *
  * Seasons move whole departments up and down; a breaking item jumps to many times its appeal and cools within a day.
  * Everything is a function of (seed, hour of the world); the tables are a cache of one hour, rewritten when another is
- * asked for (one pass over the items), so callers go forward in time.
+ * asked for (one pass over the items). Who drives the world moves it; drawing and buzz are of the hour last moved to.
  */
 import type { Random } from '../../streams/random.js';
 import type { Catalogue } from './catalogue.js';
@@ -38,11 +38,10 @@ export interface BreakingItem {
 }
 
 export class Demand {
-  /** Factor on a department's share at the present hour. */
-  readonly seasons: Float64Array;
   /** Addition to the logarithm of the odds of a click, by item, at the present hour. */
   readonly buzz: Float32Array;
   private hour = Number.NaN;
+  private seasons: Float64Array;
   private breaking: readonly BreakingItem[] = [];
   /** Items grouped by department, and the bounds of the groups. */
   private readonly grouped: Uint32Array;
@@ -72,7 +71,7 @@ export class Demand {
     if (hour === this.hour) return;
     this.hour = hour;
     this.present = Math.max(1, this.catalogue.publishedCount(at));
-    for (let d = 0; d < this.seasons.length; d++) this.seasons[d] = this.seasonOf(d, at);
+    this.seasons = this.seasonsAt(at);
     for (const { item } of this.breaking) this.buzz[item] = 0;
     this.breaking = this.breakingAt(at);
     for (const { item, heat } of this.breaking) this.buzz[item] = Math.max(this.buzz[item]!, BUZZ_MOST * heat);
@@ -101,6 +100,15 @@ export class Demand {
     return this.present;
   }
 
+  /** Factor by department on what draws people, at any time. */
+  seasonsAt(at: number): Float64Array {
+    const years = (at - this.options.startMs) / (this.options.seasonDays * DAY_MS);
+    return Float64Array.from({ length: this.catalogue.departments.length }, (_, department) => {
+      const phase = years + hashFloat(this.seed, department, -1);
+      return 1 + SEASON_REACH * Math.sin(2 * Math.PI * phase);
+    });
+  }
+
   /** What is in the news at a time, the latest first. */
   breakingAt(at: number): BreakingItem[] {
     const { startMs, breakingPerDay } = this.options;
@@ -114,12 +122,6 @@ export class Demand {
       found.push({ item, heat: Math.exp(-(at - beganAt) / BREAKING_COOLING_MS) });
     }
     return found;
-  }
-
-  private seasonOf(department: number, at: number): number {
-    const year = this.options.seasonDays * DAY_MS;
-    const phase = (at - this.options.startMs) / year + hashFloat(this.seed, department, -1);
-    return 1 + SEASON_REACH * Math.sin(2 * Math.PI * phase);
   }
 
   private sumUp(at: number): void {

@@ -39,6 +39,8 @@ const HOURS = [
   0.22, 0.12, 0.08, 0.06, 0.06, 0.1, 0.22, 0.4, 0.5, 0.52, 0.54, 0.58, 0.66, 0.62, 0.55, 0.54, 0.58, 0.68, 0.8, 0.92, 1,
   0.96, 0.74, 0.44,
 ];
+/** Wakefulness over a day, on average. */
+export const MEAN_WAKEFULNESS = HOURS.reduce((sum, share) => sum + share, 0) / HOURS.length;
 
 export interface PeopleOptions {
   readonly users: number;

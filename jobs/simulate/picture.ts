@@ -8,7 +8,7 @@
 import { hash32 } from '../../schemas/ids.js';
 import { DEPARTMENTS, type Motif } from './word-lists.js';
 
-/** Drawn around (0, 0) within ±46. `f` and `s` are classes: the first and the second colour. */
+/** Drawn around (0, 0) within ±46. Classes are put in by colour: `f` first, `s` second, `o` second as an outline. */
 const MOTIFS: Readonly<Record<Motif, string>> = {
   pot: `<rect class='f' x='-32' y='-12' width='64' height='44' rx='8'/><path class='s' d='M-44-8H44V0H-44ZM-36-24H36V-15H-36Z'/><circle class='f' cy='-29' r='5'/>`,
   tent: `<path class='f' d='M0-38 46 34H-46Z'/><path class='s' d='M0-38 14 34H-14Z'/>`,
@@ -48,12 +48,16 @@ export function pictureOf(item: string): string {
   const tilt = ((variation >>> 16) % 31) - 15;
   const size = 0.9 + ((variation >>> 21) % 8) * 0.05;
   const light = 84 + ((variation >>> 24) % 9);
+  const accent = `hsl(${second},62%,66%)`;
+  // Attributes, not a style sheet: its rules would reach into a page that embeds the text.
+  const shapes = MOTIFS[motif]
+    .replaceAll(`class='f'`, `fill='hsl(${hue},58%,42%)'`)
+    .replaceAll(`class='s'`, `fill='${accent}'`)
+    .replaceAll(`class='o'`, `fill='none' stroke='${accent}' stroke-width='4'`);
   return (
     `<svg xmlns='http://www.w3.org/2000/svg' viewBox='-60 -60 120 120'>` +
-    `<style>.f{fill:hsl(${hue},58%,42%)}.s{fill:hsl(${second},62%,66%)}` +
-    `.o{fill:none;stroke:hsl(${second},62%,66%);stroke-width:4}</style>` +
     `<path fill='hsl(${hue},48%,${light}%)' d='M-60-60H60V60H-60Z'/>` +
-    `<g transform='rotate(${tilt}) scale(${size.toFixed(2)})'>${MOTIFS[motif]}</g></svg>`
+    `<g transform='rotate(${tilt}) scale(${size.toFixed(2)})'>${shapes}</g></svg>`
   );
 }
 

@@ -2,12 +2,13 @@
  * A simulated world: items, people with hidden tastes, and how likely a person is to click on an item.
  *
  * Seeded and unchanging: what people did, and what they remember, is kept by who drives the world (behaviour.ts). Time is
- * the world's own, ms since epoch; callers go forward in it.
+ * the world's own, ms since epoch. Tastes can be asked for at any time; what is popular and in the news is that of the hour
+ * to which `demand` was last moved.
  *
- *   logit P(click | seen) = −4.2 + 0.9 ln((m + .01) / .08) + 2.2 ⟨v, w⟩ + 0.4 q − 0.35 |price − budget| + buzz
+ *   logit P(click | seen) = −3.4 + 0.9 ln((m + .01) / .08) + 2.2 ⟨v, w⟩ + 0.4 q − 0.35 |price − budget| + buzz
  *   m: the person's share of interest in the item's department, v: taste vector, w: item vector (length 1), q: quality.
  *   Worked example: an item of a favourite department (m = .45) with ⟨v, w⟩ = .6, q = 1, price as liked:
- *   −4.2 + 1.57 + 1.32 + .4 = −.91, so .29; one of no interest (m = .005) with ⟨v, w⟩ = 0, q = 0: −5.7, so .003.
+ *   −3.4 + 1.57 + 1.32 + .4 = −.11, so .47; one of no interest (m = .005) with ⟨v, w⟩ = 0, q = 0: −4.9, so .007.
  */
 import { EngineError } from '../../schemas/errors.js';
 import { seededRandom, type Random } from '../../streams/random.js';
@@ -44,7 +45,7 @@ const ITEMS = { least: 50, most: 100_000 };
 const USERS = { least: 10, most: 1_000_000 };
 const CATEGORIES = { least: 12, most: 20 };
 
-const BIAS = -4.2;
+const BIAS = -3.4;
 const DEPARTMENT_WEIGHT = 0.9;
 const STYLE_WEIGHT = 2.2;
 const QUALITY_WEIGHT = 0.4;
@@ -110,8 +111,7 @@ class SeededWorld implements World {
   }
 
   tasteAt(person: number, at: number): Taste {
-    this.demand.moveTo(at);
-    return this.people.tasteAt(person, at, this.demand.seasons);
+    return this.people.tasteAt(person, at, this.demand.seasonsAt(at));
   }
 
   attractionOf(taste: Taste, item: number): number {
