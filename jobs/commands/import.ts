@@ -1,6 +1,6 @@
 /** `freshet import FILE --mapping M`: appends a file and lets both stages process it. */
 import { importFile } from '../import/importer.js';
-import type { ImportResult } from '../import/importer.js';
+import type { ImportOptions, ImportResult, ImportTarget } from '../import/importer.js';
 import type { Engine } from '../engine/engine.js';
 import { mappingPath, openForJob } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
@@ -32,23 +32,27 @@ export async function runImport(context: CommandContext, file: string, options: 
 /** Records appended before the stages are given time to catch up: bounds how far behind they can fall. */
 const LAG_RECORDS_MAX = 50_000;
 
-export async function importInto(
-  engine: Engine,
-  file: string,
-  options: Pick<ImportCommandOptions, 'mapping' | 'limit'>,
-  onProgress: (result: ImportResult) => void,
-): Promise<ImportResult> {
-  const target = {
+/** Where the records of imported files go. */
+export function importTargetOf(engine: Engine): ImportTarget {
+  return {
     log: engine.storage.log,
     store: engine.storage.store,
     userEvents: engine.topic('userEvents'),
     itemEvents: engine.topic('itemEvents'),
     deadLetters: engine.topic('deadLetters'),
   };
-  return importFile(target, {
+}
+
+export async function importInto(
+  engine: Engine,
+  file: string,
+  options: Pick<ImportCommandOptions, 'mapping' | 'limit'> & Pick<ImportOptions, 'beforeRow' | 'blockRows'>,
+  onProgress: (result: ImportResult) => void,
+): Promise<ImportResult> {
+  return importFile(importTargetOf(engine), {
+    ...options,
     file,
     mapping: mappingPath(options.mapping),
-    limit: options.limit,
     onProgress: async (result) => {
       onProgress(result);
       if ((await engine.worker.lag()) > LAG_RECORDS_MAX) await engine.drain();

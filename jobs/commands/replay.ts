@@ -11,7 +11,8 @@ import type { Clock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
 import { PrequentialEvaluation } from '../evaluate/prequential.js';
 import type { RankingQuality } from '../evaluate/ranking-metrics.js';
-import { fileIdOf } from '../import/importer.js';
+import { fileIdOf, importFile } from '../import/importer.js';
+import type { ImportResult } from '../import/importer.js';
 import { readMapping } from '../import/mapping.js';
 import { RowConverter } from '../import/row-converter.js';
 import type { ConvertedRecord } from '../import/row-converter.js';
@@ -19,9 +20,10 @@ import { openRows } from '../import/rows.js';
 import { Engine } from '../engine/engine.js';
 import { LockstepScheduler } from '../engine/lockstep.js';
 import { taskOptionsOf } from '../../streams/section.js';
+import { measure } from '../bench/measure.js';
 import { loadConfig, mappingPath } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
-import { isEngineError } from '../../schemas/errors.js';
+import { importInto, importTargetOf } from './import.js';
 
 export interface ReplayOptions extends Omit<DataOptions, 'data'> {
   readonly data?: string | undefined;
@@ -40,45 +42,14 @@ export async function runReplay(context: CommandContext, file: string, options: 
   else await replay(context, file, options);
 }
 
-/** Rows of a file as records, bad ones counted and passed over. */
-class RecordSource {
-  rejected = 0;
-  rows = 0;
-
-  constructor(
-    private readonly file: string,
-    private readonly options: Pick<ReplayOptions, 'mapping' | 'limit'>,
-  ) {}
-
-  async *records(): AsyncIterable<ConvertedRecord[]> {
-    const mapping = readMapping(mappingPath(this.options.mapping));
-    const { columns, rows } = await openRows(this.file, mapping);
-    const converter = new RowConverter(mapping, columns, await fileIdOf(this.file));
-    for await (const row of rows) {
-      if (row.number > this.options.limit) return;
-      this.rows++;
-      let converted: ConvertedRecord[];
-      try {
-        converted = converter.convert(row);
-      } catch (error) {
-        if (!isEngineError(error)) throw error;
-        this.rejected++;
-        continue;
-      }
-      yield converted;
-    }
-  }
-}
-
 async function evaluate(context: CommandContext, file: string, options: ReplayOptions): Promise<void> {
   const { terminal, clock } = context;
   const sources = options.sources === undefined ? [] : options.sources.split(',');
   const run = async (label: string, batchEvents: number, named: readonly string[]) => {
     const config = loadConfig(options);
     const evaluation = await PrequentialEvaluation.open({ config, clock, random: seededRandom(1), batchEvents, sources: named });
-    const source = new RecordSource(file, options);
     const start = clock.monotonic();
-    for await (const records of source.records()) {
+    for await (const records of readRecords(file, options)) {
       await evaluation.add(records);
       terminal.progress(() => `${label}: ${evaluation.events} events, ${renderQuality(evaluation.results().quality)}`);
     }
@@ -99,25 +70,31 @@ function renderQuality({ tests, hr10, mrr10 }: RankingQuality): string {
   return `${tests} tests, HR@10 ${hr10.toFixed(4)}, MRR@10 ${mrr10.toFixed(4)}`;
 }
 
-/** Records appended together at full speed. */
-const BLOCK_RECORDS = 1_000;
-const LAG_RECORDS_MAX = 50_000;
+/** A file's records row by row; rows that do not fit the mapping are passed over. */
+async function* readRecords(file: string, options: Pick<ReplayOptions, 'mapping' | 'limit'>): AsyncIterable<ConvertedRecord[]> {
+  const mapping = readMapping(mappingPath(options.mapping));
+  const { columns, rows } = await openRows(file, mapping);
+  const converter = new RowConverter(mapping, columns, await fileIdOf(file));
+  for await (const row of rows) {
+    if (row.number > options.limit) return;
+    if (row.fault !== undefined) continue;
+    yield converter.convert(row);
+  }
+}
 
 async function replay(context: CommandContext, file: string, options: ReplayOptions): Promise<void> {
   const { terminal, clock, random, logger } = context;
+  const config = loadConfig(options);
   const directory = options.data ?? mkdtempSync(join(tmpdir(), 'freshet-replay-'));
-  const engine = await Engine.open({ config: loadConfig(options), directory, clock, random, logger });
-  const source = new RecordSource(file, options);
-  const start = clock.monotonic();
-  const cpu = process.cpuUsage();
+  const engine = await Engine.open({ config, directory, clock, random, logger });
   try {
-    if (options.lockstep === true) await replayInLockstep(context, engine, source, loadConfig(options));
-    else await replayAtSpeed(context, engine, source, multiplierOf(options.speed));
-    const seconds = (clock.monotonic() - start) / 1_000;
-    const { user, system } = process.cpuUsage(cpu);
-    const cpuSeconds = (user + system) / 1e6;
-    const { rows: events, rejected } = source;
-    terminal.result({ events, rejected, seconds, cpuSeconds, eventsPerSecond: events / seconds, maxRssBytes: process.resourceUsage().maxRSS * 1_024 });
+    let result: ImportResult | undefined;
+    const cost = await measure(clock, async () => {
+      const isLockstep = options.lockstep === true;
+      result = isLockstep ? await replayInLockstep(context, engine, file, options) : await replayAtSpeed(context, engine, file, options);
+    });
+    const { rows: events, rejected, skipped } = result!;
+    terminal.result({ events, rejected, skipped, ...cost, eventsPerSecond: (events - skipped) / cost.seconds });
   } finally {
     await engine.close();
     if (options.data === undefined) rmSync(directory, { recursive: true, force: true });
@@ -132,35 +109,29 @@ function multiplierOf(speed: string): number {
   throw new EngineError('USAGE_INVALID', `--speed is '${speed}'; expected max or a multiple such as 1x or 60x.`);
 }
 
-async function replayAtSpeed(context: CommandContext, engine: Engine, source: RecordSource, multiplier: number): Promise<void> {
-  const { terminal, clock } = context;
+async function replayAtSpeed(
+  { terminal, clock }: CommandContext,
+  engine: Engine,
+  file: string,
+  options: ReplayOptions,
+): Promise<ImportResult> {
+  const multiplier = multiplierOf(options.speed);
   const pace = new Pace(clock, multiplier);
+  const timed = { blockRows: 1, beforeRow: (records: readonly ConvertedRecord[]) => pace.until(records) };
   await engine.start();
-  let block: ConvertedRecord[] = [];
-  for await (const records of source.records()) {
-    if (multiplier !== Infinity) {
-      await append(engine, block);
-      block = [];
-      await pace.until(records);
-    }
-    block.push(...records);
-    if (block.length < BLOCK_RECORDS) continue;
-    await append(engine, block);
-    block = [];
-    if ((await engine.worker.lag()) > LAG_RECORDS_MAX) await engine.drain();
-    terminal.progress(() => `${source.rows} events replayed`);
-  }
-  await append(engine, block);
+  const result = await importInto(engine, file, { ...options, ...(multiplier === Infinity ? {} : timed) }, ({ rows }) => {
+    terminal.progress(() => `${rows} events replayed`);
+  });
   await engine.drain();
+  return result;
 }
 
 async function replayInLockstep(
-  context: CommandContext,
+  { terminal, clock }: CommandContext,
   engine: Engine,
-  source: RecordSource,
-  config: ReturnType<typeof loadConfig>,
-): Promise<void> {
-  const { terminal, clock } = context;
+  file: string,
+  options: ReplayOptions,
+): Promise<ImportResult> {
   const scheduler = await LockstepScheduler.open({
     topology: engine.engineTopology.topology,
     storage: engine.storage,
@@ -168,22 +139,22 @@ async function replayInLockstep(
     itemState: engine.topic('itemState'),
     clock,
     random: seededRandom(1),
-    task: taskOptionsOf(config.streams),
+    task: taskOptionsOf(loadConfig(options).streams),
   });
-  for await (const records of source.records()) {
-    await append(engine, records);
-    await scheduler.settle();
-    terminal.progress(() => `${source.rows} events replayed in lockstep`);
-  }
+  // What a run that was cut off has left comes first: the interleaving is that of a run in one go.
+  await scheduler.settle();
+  const result = await importFile(importTargetOf(engine), {
+    file,
+    mapping: mappingPath(options.mapping),
+    limit: options.limit,
+    blockRows: 1,
+    onProgress: async ({ rows }) => {
+      await scheduler.settle();
+      terminal.progress(() => `${rows} events replayed in lockstep`);
+    },
+  });
   scheduler.close();
-}
-
-async function append(engine: Engine, records: readonly ConvertedRecord[]): Promise<void> {
-  const { log } = engine.storage;
-  const items = records.filter(({ stream }) => stream === 'item');
-  const users = records.filter(({ stream }) => stream === 'user');
-  if (items.length > 0) await log.append(engine.topic('itemEvents'), items);
-  if (users.length > 0) await log.append(engine.topic('userEvents'), users);
+  return result;
 }
 
 /** Waits so that events pass at a multiple of the speed at which they happened. */

@@ -32,6 +32,10 @@ export interface ImportOptions {
   readonly mapping: string;
   /** Rows to read at most. */
   readonly limit: number;
+  /** Rows made durable together; default 1,000. 1 lets a replay act on each row before the next. */
+  readonly blockRows?: number;
+  /** Called before a row's records are taken: where a replay waits for its time. */
+  readonly beforeRow?: (records: readonly ConvertedRecord[]) => Promise<void>;
   /** Called after each block. */
   readonly onProgress?: (result: ImportResult) => void | Promise<void>;
 }
@@ -46,8 +50,9 @@ export interface ImportResult {
   readonly reasons: string[];
 }
 
-/** Rows made durable together. */
 const BLOCK_ROWS = 1_000;
+/** Rows between two progress notes: the note is only a shortcut, so it need not be exact. */
+const NOTE_ROWS = 1_000;
 const REASONS_MAX = 10;
 /** Characters of the hash that name a file: enough to never meet two by chance. */
 const FILE_ID_LENGTH = 16;
@@ -61,10 +66,15 @@ export async function importFile(target: ImportTarget, options: ImportOptions): 
   const block = new ImportBlock(target, `file/${fileId}/${mapping.name}`);
   const converter = new RowConverter(mapping, columns, fileId);
   const result: ImportResult = { rows: 0, records: 0, skipped: 0, rejected: 0, reasons: [] };
+  const blockRows = options.blockRows ?? BLOCK_ROWS;
   let last = done;
-  const finishBlock = async (): Promise<void> => {
+  let noted = done;
+  const finishBlock = async (isLast: boolean): Promise<void> => {
     result.records += await block.append();
-    if (last > done) await target.store.writeDocument(document, String(last));
+    if (last - noted >= NOTE_ROWS || (isLast && last > noted)) {
+      await target.store.writeDocument(document, String(last));
+      noted = last;
+    }
     await options.onProgress?.(result);
   };
   for await (const row of rows) {
@@ -74,22 +84,31 @@ export async function importFile(target: ImportTarget, options: ImportOptions): 
       result.skipped++;
       continue;
     }
-    convertRow(row, converter, block, result);
+    const records = convertRow(row, converter, block, result);
+    if (options.beforeRow !== undefined) await options.beforeRow(records);
+    block.add(row, records);
     last = row.number;
-    if (row.number % BLOCK_ROWS === 0) await finishBlock();
+    if (row.number % blockRows === 0) await finishBlock(false);
   }
-  await finishBlock();
+  await finishBlock(true);
   return result;
 }
 
-function convertRow(row: Row, converter: RowConverter, block: ImportBlock, result: ImportResult): void {
+/** The row's records; none, and a dead letter, when it does not fit. */
+function convertRow(
+  row: Row,
+  converter: RowConverter,
+  block: ImportBlock,
+  result: ImportResult,
+): readonly ConvertedRecord[] {
   try {
-    block.add(row, converter.convert(row));
+    return converter.convert(row);
   } catch (error) {
     if (!isEngineError(error)) throw error;
     result.rejected++;
     if (result.reasons.length < REASONS_MAX) result.reasons.push(error.message);
     block.reject(row, error.code, error.message);
+    return [];
   }
 }
 

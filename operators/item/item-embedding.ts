@@ -71,7 +71,8 @@ export function createItemEmbeddingOperator(
   const other = new Float32Array(dimensions);
   return {
     name: 'item-embedding',
-    purity: 'log-pure',
+    // Its input carries user vectors, and those were made by reading a table.
+    purity: 'table-reading',
     state: createStateCodec(),
     reads: [userSample.name],
     process(record, cell, context) {

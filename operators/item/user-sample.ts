@@ -28,7 +28,8 @@ export function createUserSampleOperator(config: UserSampleConfig): Operator<Ite
   const { space, sampleSize = USER_SAMPLE_SIZE } = config;
   return {
     name: 'user-sample',
-    purity: 'log-pure',
+    // Its input carries user vectors, and those were made by reading a table.
+    purity: 'table-reading',
     scope: 'partition',
     state: stateCodec,
     process(record, cell) {
