@@ -200,7 +200,10 @@ export function quantizedLength(dimensions: number): number {
  * Packs a vector into an f32 scale and one signed byte a dimension; an error of at most half a step (scale / 2) in
  * each. Worked example: (1, −0.5) → scale 1/127, bytes 127, −64 → (1, −0.504).
  */
-export function quantizeVector(vector: Float32Array, target: Buffer = Buffer.allocUnsafe(quantizedLength(vector.length))): Buffer {
+export function quantizeVector(
+  vector: Float32Array,
+  target: Buffer = Buffer.allocUnsafe(quantizedLength(vector.length)),
+): Buffer {
   let largest = 0;
   for (let k = 0; k < vector.length; k++) largest = Math.max(largest, Math.abs(vector[k]!));
   const scale = largest > 0 && Number.isFinite(largest) ? Math.fround(largest / 127) : 0;
@@ -231,6 +234,6 @@ function isFinite(vector: Float32Array | Buffer): boolean {
 }
 
 function grown<A extends Float32Array | Float64Array>(from: A, into: A): A {
-  into.set(from as never);
+  into.set(from);
   return into;
 }

@@ -64,7 +64,8 @@ function markDeleted(cell: Cell<CatalogueState>, context: Context, topic: string
 }
 
 function contentOf(record: ItemUpsert) {
-  const { title, description, categories, brand, tags, price, currency, available, publishedAt, imageUrl, attributes } = record;
+  const { title, description, categories, brand, tags, price, currency, available, publishedAt, imageUrl, attributes } =
+    record;
   return { title, description, categories, brand, tags, price, currency, available, publishedAt, imageUrl, attributes };
 }
 

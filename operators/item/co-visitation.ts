@@ -193,7 +193,8 @@ function moveUp(state: CoVisitationState, from: number): void {
   const id = ids[from]!;
   const share = published[from]!;
   let place = from;
-  while (place > 0 && (share > published[place - 1]! || (share === published[place - 1] && id < ids[place - 1]!))) place--;
+  while (place > 0 && (share > published[place - 1]! || (share === published[place - 1] && id < ids[place - 1]!)))
+    place--;
   if (place === from) return;
   const hash = hashes[from]!;
   const fastWeight = fast[from]!;

@@ -98,7 +98,12 @@ export function createItemEmbeddingOperator(
     },
   };
 
-  function learn(state: ItemEmbeddingState, record: ItemInteraction, sample: UserSampleState | undefined, offset: number): void {
+  function learn(
+    state: ItemEmbeddingState,
+    record: ItemInteraction,
+    sample: UserSampleState | undefined,
+    offset: number,
+  ): void {
     const rate = Math.max(learningRateMin, learningRate / Math.sqrt(1 + state.updates / STEPS_TO_SETTLE));
     const strength = Math.min(Math.abs(record.weight), SIGNAL_WEIGHT_MAX);
     step(state.vector, user, record.weight > 0 ? 1 : 0, rate * strength);

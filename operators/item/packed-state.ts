@@ -65,6 +65,7 @@ export function writeFloats(target: BinaryWriter, floats: Floats, count = floats
 export function readFloats<A extends Floats>(source: BinaryReader, floats: A, count = floats.length): A {
   const bytes = source.readFixed(count * floats.BYTES_PER_ELEMENT);
   new Uint8Array(floats.buffer, floats.byteOffset, bytes.length).set(bytes);
-  for (let k = 0; k < count; k++) if (!Number.isFinite(floats[k]!)) source.fail(`number ${k} of a state is ${floats[k]}`);
+  for (let k = 0; k < count; k++)
+    if (!Number.isFinite(floats[k]!)) source.fail(`number ${k} of a state is ${floats[k]}`);
   return floats;
 }

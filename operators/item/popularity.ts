@@ -21,7 +21,13 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 /** 10 min, 1 h, 6 h, 24 h, 7 d: serving reads counts by their place here. */
-export const POPULARITY_HALF_LIVES_MS: readonly number[] = [10 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS, 168 * HOUR_MS];
+export const POPULARITY_HALF_LIVES_MS: readonly number[] = [
+  10 * MINUTE_MS,
+  HOUR_MS,
+  6 * HOUR_MS,
+  24 * HOUR_MS,
+  168 * HOUR_MS,
+];
 /** 1 h, 24 h: a segment holds a share of the traffic, minutes would be noise. */
 export const SEGMENT_HALF_LIVES_MS: readonly number[] = [HOUR_MS, 24 * HOUR_MS];
 
@@ -95,15 +101,24 @@ export function createPopularityOperator(config: PopularityConfig): Operator<Ite
  * 1 is steady, 4 is four times the usual rate, below 1 is fading.
  */
 export function trendOf(short: number, shortHalfLifeMs: number, long: number, longHalfLifeMs: number): number {
-  return (short / shortHalfLifeMs) / ((long + 1) / longHalfLifeMs);
+  return short / shortHalfLifeMs / ((long + 1) / longHalfLifeMs);
 }
 
 /** Folds `amount` into counts of several half-lives; returns the new reference time. A late amount is decayed itself. */
-function addToAll(counts: Float64Array, refTime: number, amount: number, time: number, halfLives: readonly number[]): number {
+function addToAll(
+  counts: Float64Array,
+  refTime: number,
+  amount: number,
+  time: number,
+  halfLives: readonly number[],
+): number {
   const elapsed = time - refTime;
   for (let h = 0; h < counts.length; h++) {
     const halfLife = halfLives[h]!;
-    counts[h] = elapsed >= 0 ? counts[h]! * decayFactor(elapsed, halfLife) + amount : counts[h]! + amount * decayFactor(-elapsed, halfLife);
+    counts[h] =
+      elapsed >= 0
+        ? counts[h]! * decayFactor(elapsed, halfLife) + amount
+        : counts[h]! + amount * decayFactor(-elapsed, halfLife);
   }
   return elapsed >= 0 ? time : refTime;
 }
@@ -167,7 +182,13 @@ function encodeTableValue(itemId: string, version: number, state: PopularityStat
     draft.refTime = segment.refTime;
     copyInto(draft.counts, segment.counts);
   }
-  return encodeRecord('ItemPopularityState', { itemId, version, refTime: state.refTime, counts: countsDraft, segments });
+  return encodeRecord('ItemPopularityState', {
+    itemId,
+    version,
+    refTime: state.refTime,
+    counts: countsDraft,
+    segments,
+  });
 }
 
 function copyInto(target: number[], source: Float64Array): void {
@@ -203,7 +224,8 @@ function createStateCodec(count: number, segmentCount: number) {
         const name = reader.readString();
         const segmentRefTime = reader.readLong();
         const storedCounts = reader.readCount(8);
-        if (storedCounts !== segmentCount) reader.fail(`${storedCounts} segment half-lives are stored and ${segmentCount} configured`);
+        if (storedCounts !== segmentCount)
+          reader.fail(`${storedCounts} segment half-lives are stored and ${segmentCount} configured`);
         return { name, refTime: segmentRefTime, counts: readFloats(reader, new Float64Array(segmentCount)) };
       });
       return { refTime, counts, publishedTime, publishedCounts, segments };

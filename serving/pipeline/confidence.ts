@@ -15,7 +15,7 @@ export interface ConfidenceFit {
   readonly slope: number;
 }
 
-export const CONFIDENCE_FIT: ConfidenceFit = { intercept: -0.6, slope: 1.6 };
+export const CONFIDENCE_FIT: ConfidenceFit = { intercept: -1.35, slope: 1.49 };
 
 export function confidenceOf(score: number, fit: ConfidenceFit = CONFIDENCE_FIT): number {
   if (!(score > 0)) return 0;

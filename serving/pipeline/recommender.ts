@@ -6,7 +6,14 @@
  * caller) → category cap → fresh items → cut → confidence → reasons. Requests run one after the other and
  * share all working memory; what a request allocates is its result. Deterministic in (tables, request).
  */
-import { CategoryPopularitySource, POPULAR_HALF_LIFE, PopularitySource, SegmentPopularitySource, TRENDING_HALF_LIFE, TrendingSource } from '../retrieval/popularity.js';
+import {
+  CategoryPopularitySource,
+  POPULAR_HALF_LIFE,
+  PopularitySource,
+  SegmentPopularitySource,
+  TRENDING_HALF_LIFE,
+  TrendingSource,
+} from '../retrieval/popularity.js';
 import { CoVisitationSource } from '../retrieval/co-visitation.js';
 import { EmbeddingSource } from '../retrieval/embeddings.js';
 import { RetrievalRequest } from '../retrieval/request.js';
@@ -128,7 +135,11 @@ export function defaultFullPipeline(): PipelineConfig {
 export function defaultPushPipeline(): PipelineConfig {
   return {
     sources: [
-      { source: new SessionKnnSource({ contextItems: 3, sessionsPerItem: 200, neighbours: 100 }), weight: 1, candidates: 50 },
+      {
+        source: new SessionKnnSource({ contextItems: 3, sessionsPerItem: 200, neighbours: 100 }),
+        weight: 1,
+        candidates: 50,
+      },
       { source: new CoVisitationSource({ contextItems: 3, neighbours: 50 }), weight: 0.8, candidates: 50 },
       { source: new TrendingSource(), weight: 0.4, candidates: 50 },
       { source: new CategoryPopularitySource(), weight: 0.1, candidates: 30 },
@@ -148,7 +159,8 @@ export function createRecommender(config: RecommenderConfig, tables: ItemTables)
 
   function listed(halfLife: number, n: number, category: string | undefined): ScoredItem[] {
     let list: TopList | undefined = tables.popularity.top(halfLife);
-    if (category !== undefined) list = tables.popularity.topOfCategory(tables.catalogue.indexOfCategory(category), halfLife);
+    if (category !== undefined)
+      list = tables.popularity.topOfCategory(tables.catalogue.indexOfCategory(category), halfLife);
     const found: ScoredItem[] = [];
     for (let i = 0; list !== undefined && i < list.length && found.length < n; i++) {
       const item = list.items[i]!;
@@ -174,7 +186,9 @@ class Pipeline {
     private readonly config: RecommenderConfig,
     private readonly tables: ItemTables,
   ) {
-    this.lists = pipeline.sources.map(({ candidates }) => new TopN(Math.min(CANDIDATES_MAX, candidates ?? CANDIDATES_MAX), tables.items));
+    this.lists = pipeline.sources.map(
+      ({ candidates }) => new TopN(Math.min(CANDIDATES_MAX, candidates ?? CANDIDATES_MAX), tables.items),
+    );
     this.weights = new Float64Array(pipeline.sources.length);
     const capacity = this.lists.reduce((sum, list) => sum + list.capacity, LIMIT_MAX);
     this.fusion = new Fusion(tables, capacity, pipeline.fusion);
@@ -222,7 +236,8 @@ class Pipeline {
       const { source, weight, coldOnly = false } = sources[s]!;
       const list = this.lists[s]!;
       list.clear();
-      const isWanted = names === undefined ? !coldOnly || this.request.contextLength === 0 : names.includes(source.name);
+      const isWanted =
+        names === undefined ? !coldOnly || this.request.contextLength === 0 : names.includes(source.name);
       this.weights[s] = isWanted ? weight : 0;
       if (!isWanted) continue;
       source.retrieve(this.request, this.tables, list);

@@ -56,7 +56,8 @@ export class RetrievalRequest {
     this.resolveCategories(user, tables);
     this.segments = user.segments;
     const { embedding } = user;
-    const isComparable = user.embeddingSpace === tables.vectors.space && embedding?.length === tables.vectors.dimensions;
+    const isComparable =
+      user.embeddingSpace === tables.vectors.space && embedding?.length === tables.vectors.dimensions;
     this.embedding = isComparable ? embedding : undefined;
     this.sessionSlot = user.sessionRef === undefined ? -1 : tables.sessions.slotOfRef(user.sessionRef);
   }

@@ -143,7 +143,13 @@ export class SessionKnnSource implements RetrievalSource {
  * Step 2: moves the `kept` nearest of `count` sessions to the front (Hoare's quickselect). The order — similarity, then
  * latest, then reference — is total, so the set kept depends on nothing else.
  */
-function selectNearest(slots: Int32Array, keys: Float64Array, sessions: SessionTable, count: number, kept: number): void {
+function selectNearest(
+  slots: Int32Array,
+  keys: Float64Array,
+  sessions: SessionTable,
+  count: number,
+  kept: number,
+): void {
   const { lastTimes } = sessions;
   const isNearer = (key: number, slot: number, otherKey: number, otherSlot: number): boolean => {
     if (key !== otherKey) return key > otherKey;

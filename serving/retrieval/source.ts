@@ -17,7 +17,8 @@ export const CANDIDATES_MAX = 100;
 export type CandidateBuffer = TopN;
 
 /** Why a candidate was retrieved; put into words by the pipeline (reasons.ts). */
-export type ReasonId = 'also-viewed' | 'together' | 'taste' | 'trending' | 'popular' | 'popular-in-category' | 'popular-in-segment' | 'new';
+export type ReasonId =
+  'also-viewed' | 'together' | 'taste' | 'trending' | 'popular' | 'popular-in-category' | 'popular-in-segment' | 'new';
 
 export interface RetrievalSource {
   /** Lower-case kebab; named in results, weights, metrics and impressions. */

@@ -69,7 +69,11 @@ export class ItemTables {
     this.popularity = new PopularityTable(this.items, this.catalogue, config.popularity);
     this.neighbours = new NeighbourTable(this.items, config.neighboursMax);
     this.sessions = new SessionTable(this.items, config.sessions);
-    this.vectors = new ItemVectorTable({ space: config.space ?? 'items-1', dimensions: config.dimensions ?? 64, itemsMax });
+    this.vectors = new ItemVectorTable({
+      space: config.space ?? 'items-1',
+      dimensions: config.dimensions ?? 64,
+      itemsMax,
+    });
     this.vectorSearch = new ExactVectorSearch(this.vectors, this.items);
   }
 

@@ -69,7 +69,13 @@ export class NeighbourTable {
   }
 
   get bytes(): number {
-    return this.items.byteLength + this.shares.byteLength + this.rows.byteLength + this.counts.byteLength + this.totals.byteLength;
+    return (
+      this.items.byteLength +
+      this.shares.byteLength +
+      this.rows.byteLength +
+      this.counts.byteLength +
+      this.totals.byteLength
+    );
   }
 
   private rowOf(item: number): number {

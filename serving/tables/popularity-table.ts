@@ -63,7 +63,8 @@ export class PopularityTable {
     }
     const before = this.segmentsOf[item];
     if (before !== undefined) {
-      for (const segment of before) if (!record.segments.some((kept) => kept.segment === segment)) this.leaveSegment(item, segment);
+      for (const segment of before)
+        if (!record.segments.some((kept) => kept.segment === segment)) this.leaveSegment(item, segment);
     }
     this.segmentsOf[item] = record.segments.length === 0 ? undefined : record.segments.map((entry) => entry.segment);
   }
@@ -110,7 +111,12 @@ export class PopularityTable {
 
   /** How much more an item is met over half-life `short` than over `long`; see operators/item/popularity.ts. */
   trendAt(item: number, short: number, long: number, now: number): number {
-    return trendOf(this.countAt(item, short, now), this.halfLivesMs[short]!, this.countAt(item, long, now), this.halfLivesMs[long]!);
+    return trendOf(
+      this.countAt(item, short, now),
+      this.halfLivesMs[short]!,
+      this.countAt(item, long, now),
+      this.halfLivesMs[long]!,
+    );
   }
 
   get bytes(): number {

@@ -83,7 +83,7 @@ export class SessionMap {
 }
 
 function homeOf(ref: number): number {
-  const low = ref % 2 ** 32 | 0;
+  const low = (ref % 2 ** 32) | 0;
   const high = (ref / 2 ** 32) | 0;
   const mixed = Math.imul(low ^ Math.imul(high, 0x9e3779b9) ^ (low >>> 16), 0x85ebca6b);
   return (mixed ^ (mixed >>> 13)) >>> 0;

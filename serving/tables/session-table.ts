@@ -251,7 +251,7 @@ type TypedArray = Float64Array | Uint32Array | Int32Array | Uint8Array;
 /** A copy of exactly `length` numbers: slots are addressed modulo their number, so the capacity must be exact. */
 function extended<A extends TypedArray>(array: A, length: number, fill = 0): A {
   const longer = new (array.constructor as new (length: number) => A)(length);
-  longer.set(array as never);
-  if (fill !== 0) longer.fill(fill as never, array.length);
+  longer.set(array);
+  if (fill !== 0) longer.fill(fill, array.length);
   return longer;
 }

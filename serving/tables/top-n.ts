@@ -70,7 +70,8 @@ export class TopN {
       let child = 2 * place + 1;
       if (child >= length) break;
       const sibling = child + 1;
-      if (sibling < length && this.isWorse(scores[sibling]!, items[sibling]!, scores[child]!, items[child]!)) child = sibling;
+      if (sibling < length && this.isWorse(scores[sibling]!, items[sibling]!, scores[child]!, items[child]!))
+        child = sibling;
       if (!this.isWorse(scores[child]!, items[child]!, score, item)) break;
       scores[place] = scores[child]!;
       items[place] = items[child]!;

@@ -8,7 +8,7 @@ type TypedArray = Float64Array | Float32Array | Uint32Array | Int32Array | Uint1
 export function grown<A extends TypedArray>(array: A, length: number, fill = 0): A {
   if (array.length >= length) return array;
   const longer = new (array.constructor as new (length: number) => A)(Math.max(length, array.length * 2));
-  longer.set(array as never);
-  if (fill !== 0) longer.fill(fill as never, array.length);
+  longer.set(array);
+  if (fill !== 0) longer.fill(fill, array.length);
   return longer;
 }

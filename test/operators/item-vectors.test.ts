@@ -9,20 +9,29 @@ const vector = (...numbers: number[]): Float32Array => Float32Array.from(numbers
 describe('ItemVectorTable', () => {
   it('keeps the highest version of an item in whatever order versions arrive', () => {
     const operations = fc.array(
-      fc.record({ item: fc.constantFrom('a', 'b', 'c'), version: fc.integer({ min: 0, max: 20 }), removed: fc.boolean() }),
+      fc.record({
+        item: fc.constantFrom('a', 'b', 'c'),
+        version: fc.integer({ min: 0, max: 20 }),
+        removed: fc.boolean(),
+      }),
       { maxLength: 30 },
     );
     fc.assert(
       fc.property(operations, fc.integer(), (drawn, seed) => {
         const unique = [...new Map(drawn.map((op) => [`${op.item}/${op.version}`, op])).values()];
-        const shuffled = unique.map((op, i) => [Math.sin(seed + i), op] as const).sort((a, b) => a[0] - b[0]).map(([, op]) => op);
+        const shuffled = unique
+          .map((op, i) => [Math.sin(seed + i), op] as const)
+          .sort((a, b) => a[0] - b[0])
+          .map(([, op]) => op);
         const contents = [unique, shuffled].map((ordered) => {
           const table = tableOf();
           for (const { item, version, removed } of ordered) {
             if (removed) table.remove(item, version);
             else table.upsert(item, version, vector(version, 1));
           }
-          return ['a', 'b', 'c'].map((id) => (table.indexOf(id) < 0 ? undefined : table.vectors[table.indexOf(id) * 2]));
+          return ['a', 'b', 'c'].map((id) =>
+            table.indexOf(id) < 0 ? undefined : table.vectors[table.indexOf(id) * 2],
+          );
         });
         expect(contents[1]).toEqual(contents[0]);
       }),
@@ -61,7 +70,8 @@ describe('ItemVectorTable', () => {
         const back = new Float32Array(original.length);
         expect(dequantizeVector(quantizeVector(original), back)).toBe(true);
         const step = Math.max(...numbers.map(Math.abs)) / 127;
-        for (let k = 0; k < original.length; k++) expect(Math.abs(back[k]! - original[k]!)).toBeLessThanOrEqual(step * 0.51 + 1e-9);
+        for (let k = 0; k < original.length; k++)
+          expect(Math.abs(back[k]! - original[k]!)).toBeLessThanOrEqual(step * 0.51 + 1e-9);
       }),
     );
   });

@@ -82,7 +82,8 @@ export class DirectStage implements Context {
   fireBefore(time: number): void {
     while (this.earliestTimer < time) {
       let next: { time: number; ordinal: number; key: string } | undefined;
-      for (const timer of this.timers) if (timer.time < time && (next === undefined || timer.time < next.time)) next = timer;
+      for (const timer of this.timers)
+        if (timer.time < time && (next === undefined || timer.time < next.time)) next = timer;
       if (next !== undefined) this.forget(next);
       this.earliestTimer = this.timers.reduce((least, timer) => Math.min(least, timer.time), Infinity);
       if (next === undefined) return;
@@ -102,7 +103,8 @@ export class DirectStage implements Context {
   roundTripStates(): void {
     for (const row of this.rows.values()) {
       this.operators.forEach(({ state }, ordinal) => {
-        if (row[ordinal] !== undefined) row[ordinal] = state.decode(Buffer.from(state.encode(row[ordinal])), state.version);
+        if (row[ordinal] !== undefined)
+          row[ordinal] = state.decode(Buffer.from(state.encode(row[ordinal])), state.version);
       });
     }
   }
@@ -134,7 +136,9 @@ export class DirectStage implements Context {
   }
 
   clearTimer(time: number): void {
-    const set = this.timers.find((timer) => timer.time === time && timer.ordinal === this.current && timer.key === this.key);
+    const set = this.timers.find(
+      (timer) => timer.time === time && timer.ordinal === this.current && timer.key === this.key,
+    );
     if (set !== undefined) this.forget(set);
   }
 
@@ -148,7 +152,7 @@ export class DirectStage implements Context {
   }
 
   peek<S>(operator: Operator<never, S>): S | undefined {
-    const ordinal = this.operators.indexOf(operator as AnyOperator<ItemEvent>);
+    const ordinal = this.operators.indexOf(operator);
     return this.rowOf(operator.scope === 'partition' ? PARTITION_KEY : this.key)[ordinal] as S | undefined;
   }
 

@@ -11,12 +11,19 @@ import { sessionsKey, tableKey, tryParseTableKey } from '../../../operators/item
 import { quantizeVector } from '../../../operators/item-vectors.js';
 import { decayFactor } from '../../../operators/decay.js';
 import { hash32 } from '../../../schemas/ids.js';
-import type { AnyRecord, ItemCtrState, ItemNeighboursState, ItemPopularityState, ItemSessionsState } from '../../../schemas/records.js';
+import type {
+  AnyRecord,
+  ItemCtrState,
+  ItemNeighboursState,
+  ItemPopularityState,
+  ItemSessionsState,
+} from '../../../schemas/records.js';
 import { decodePublished, DirectStage } from './direct-stage.js';
 import { DAY, deleted, exposed, HOUR, met, MINUTE, pair, T0, upserted } from './item-records.js';
 
 const topic = 'item-state';
-const stageOf = (): DirectStage => new DirectStage(createItemOperators({ topic, space: 's', embedding: { dimensions: 4 } }));
+const stageOf = (): DirectStage =>
+  new DirectStage(createItemOperators({ topic, space: 's', embedding: { dimensions: 4 } }));
 const latest = (stage: DirectStage, key: string): AnyRecord | undefined => {
   const published = stage.published.findLast((candidate) => candidate.key === key);
   return published === undefined ? undefined : decodePublished(published);
@@ -119,13 +126,21 @@ describe('ctr', () => {
     stage.process(met('a', T0, { attributed: true }), 'a');
     stage.process(met('a', T0, { attributed: true, type: 'purchase' }), 'a');
     stage.process(met('a', T0), 'a');
-    expect(latestOf<ItemCtrState>(stage, tableKey('a', 'ctr'))).toMatchObject({ exposures: 2, clicks: 1, weightedExposures: 1.5 });
+    expect(latestOf<ItemCtrState>(stage, tableKey('a', 'ctr'))).toMatchObject({
+      exposures: 2,
+      clicks: 1,
+      weightedExposures: 1.5,
+    });
   });
 });
 
 describe('co-visitation', () => {
   const events = fc.array(
-    fc.record({ other: fc.integer({ min: 0, max: 12 }), gap: fc.integer({ min: 0, max: 4 * HOUR }), following: fc.boolean() }),
+    fc.record({
+      other: fc.integer({ min: 0, max: 12 }),
+      gap: fc.integer({ min: 0, max: 4 * HOUR }),
+      following: fc.boolean(),
+    }),
     { minLength: 1, maxLength: 80 },
   );
 
@@ -134,18 +149,33 @@ describe('co-visitation', () => {
       fc.property(events, (drawn) => {
         const stage = new DirectStage([createCoVisitationOperator({ topic, epsilon: 0, floor: 0 })]);
         let now = T0;
-        const pairs = drawn.map(({ other, gap, following }) => ({ other: `i${other}`, at: (now += gap), weight: following ? 1 : 0.5 }));
-        drawn.forEach(({ following }, i) => stage.process(pair('a', pairs[i]!.other, pairs[i]!.at, { following }), 'a'));
-        const halfLives = [[10 * MINUTE, 0.6], [14 * DAY, 0.4]] as const;
+        const pairs = drawn.map(({ other, gap, following }) => ({
+          other: `i${other}`,
+          at: (now += gap),
+          weight: following ? 1 : 0.5,
+        }));
+        drawn.forEach(({ following }, i) =>
+          stage.process(pair('a', pairs[i]!.other, pairs[i]!.at, { following }), 'a'),
+        );
+        const halfLives = [
+          [10 * MINUTE, 0.6],
+          [14 * DAY, 0.4],
+        ] as const;
         const shareOf = (id: string): number =>
           halfLives.reduce((sum, [halfLife, mixture]) => {
             const worth = (wanted?: string): number =>
-              pairs.reduce((total, { other, at, weight }) => (wanted === undefined || other === wanted ? total + weight * decayFactor(now - at, halfLife) : total), 0);
+              pairs.reduce(
+                (total, { other, at, weight }) =>
+                  wanted === undefined || other === wanted ? total + weight * decayFactor(now - at, halfLife) : total,
+                0,
+              );
             return sum + (mixture * worth(id)) / (worth() + 1);
           }, 0);
         const { neighbours, total } = latestOf<ItemNeighboursState>(stage, tableKey('a', 'neighbours'));
         for (const { itemId, weight } of neighbours) expect(weight / total).toBeCloseTo(shareOf(itemId), 4);
-        expect(neighbours.map(({ weight }) => weight)).toEqual(neighbours.map(({ weight }) => weight).sort((a, b) => b - a));
+        expect(neighbours.map(({ weight }) => weight)).toEqual(
+          neighbours.map(({ weight }) => weight).sort((a, b) => b - a),
+        );
       }),
       { numRuns: 60 },
     );
@@ -164,7 +194,9 @@ describe('co-visitation', () => {
           return stage;
         });
         expect(stored!.published).toEqual(live!.published);
-        expect(latestOf<ItemNeighboursState>(live!, tableKey('a', 'neighbours')).neighbours.length).toBeLessThanOrEqual(5);
+        expect(latestOf<ItemNeighboursState>(live!, tableKey('a', 'neighbours')).neighbours.length).toBeLessThanOrEqual(
+          5,
+        );
       }),
       { numRuns: 60 },
     );
@@ -215,14 +247,20 @@ describe('item-embedding', () => {
   it('never stores a number that is not finite, whatever it is sent', () => {
     const word = fc.array(fc.double({ min: -1e30, max: 1e30, noNaN: true }), { minLength: 4, maxLength: 4 });
     fc.assert(
-      fc.property(fc.array(fc.tuple(word, fc.double({ min: -1e6, max: 1e6, noNaN: true })), { maxLength: 20 }), (signals) => {
-        const stage = stageOf();
-        signals.forEach(([user, weight], i) => {
-          stage.process(met('a', T0 + i, { space: 's', weight, userVector: quantizeVector(Float32Array.from(user)) }), 'a');
-        });
-        const vector = stage.state<ItemEmbeddingState>('item-embedding', 'a')?.vector ?? new Float32Array(4);
-        expect([...vector].every((number) => Number.isFinite(number) && Math.abs(number) <= 4.001)).toBe(true);
-      }),
+      fc.property(
+        fc.array(fc.tuple(word, fc.double({ min: -1e6, max: 1e6, noNaN: true })), { maxLength: 20 }),
+        (signals) => {
+          const stage = stageOf();
+          signals.forEach(([user, weight], i) => {
+            stage.process(
+              met('a', T0 + i, { space: 's', weight, userVector: quantizeVector(Float32Array.from(user)) }),
+              'a',
+            );
+          });
+          const vector = stage.state<ItemEmbeddingState>('item-embedding', 'a')?.vector ?? new Float32Array(4);
+          expect([...vector].every((number) => Number.isFinite(number) && Math.abs(number) <= 4.001)).toBe(true);
+        },
+      ),
       { numRuns: 50 },
     );
   });
@@ -255,7 +293,11 @@ describe('item-expiry', () => {
 
 describe('the item stage', () => {
   it('computes the same when every state is stored and read in between', () => {
-    const signal = fc.record({ item: fc.integer({ min: 0, max: 3 }), what: fc.integer({ min: 0, max: 4 }), gap: fc.integer({ min: 0, max: HOUR }) });
+    const signal = fc.record({
+      item: fc.integer({ min: 0, max: 3 }),
+      what: fc.integer({ min: 0, max: 4 }),
+      gap: fc.integer({ min: 0, max: HOUR }),
+    });
     fc.assert(
       fc.property(fc.array(signal, { maxLength: 60 }), (signals) => {
         const outputs = [false, true].map((isStored) => {
@@ -264,11 +306,14 @@ describe('the item stage', () => {
           for (const { item, what, gap } of signals) {
             now += gap;
             const id = `i${item}`;
-            const user = quantizeVector(Float32Array.from([0, 1, 2, 3], (k) => (hash32(`${now}/${k}`) / 2 ** 32) * 2 - 1));
+            const user = quantizeVector(
+              Float32Array.from([0, 1, 2, 3], (k) => (hash32(`${now}/${k}`) / 2 ** 32) * 2 - 1),
+            );
             if (what === 0) stage.process(exposed(id, now, item), id);
             else if (what === 1) stage.process(pair(id, `i${(item + 1) % 4}`, now), id);
             else if (what === 2 && gap % 7 === 0) stage.process(deleted(id, now), id);
-            else stage.process(met(id, now, { sessionRef: gap % 5, space: 's', userVector: user, segments: ['x'] }), id);
+            else
+              stage.process(met(id, now, { sessionRef: gap % 5, space: 's', userVector: user, segments: ['x'] }), id);
             if (isStored) stage.roundTripStates();
           }
           return stage.published;

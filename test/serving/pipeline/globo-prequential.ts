@@ -99,19 +99,33 @@ function cpuMicros(): number {
 
 const NONE: ReadonlySet<string> = new Set();
 
-export function replay(clicks: readonly Click[], variants: readonly Variant[], options: ReplayOptions = {}): ReplayResult {
+export function replay(
+  clicks: readonly Click[],
+  variants: readonly Variant[],
+  options: ReplayOptions = {},
+): ReplayResult {
   const { stride = 1, pairWindow = 5, pairDecay = 0.7 } = options;
   const tables = new ItemTables();
   const byFacet = new Map<string, number>();
-  const stage = new DirectStage(createItemOperators({ topic: 'item-state', space: 'items-1', ...options.operators }), ({ key, value, version }) => {
-    const facet = key.slice(key.indexOf('\u0000') + 1).split('/')[0]!;
-    byFacet.set(facet, (byFacet.get(facet) ?? 0) + 1);
-    if (options.withoutTables === true) return;
-    if (value.length === 0) tables.withdraw(key, version);
-    else tables.apply(decodeRecord(value));
-  });
+  const stage = new DirectStage(
+    createItemOperators({ topic: 'item-state', space: 'items-1', ...options.operators }),
+    ({ key, value, version }) => {
+      const facet = key.slice(key.indexOf('\u0000') + 1).split('/')[0]!;
+      byFacet.set(facet, (byFacet.get(facet) ?? 0) + 1);
+      if (options.withoutTables === true) return;
+      if (value.length === 0) tables.withdraw(key, version);
+      else tables.apply(decodeRecord(value));
+    },
+  );
   const meters = variants.map(({ name, pipeline, create }) => ({
-    name, pipeline, recommender: create(tables), tests: 0, hits: 0, reciprocal: 0, micros: 0, calibration: [] as [number, boolean][],
+    name,
+    pipeline,
+    recommender: create(tables),
+    tests: 0,
+    hits: 0,
+    reciprocal: 0,
+    micros: 0,
+    calibration: [] as [number, boolean][],
   }));
   const sessions = new Map<string, string[]>();
   let tests = 0;
@@ -126,12 +140,25 @@ export function replay(clicks: readonly Click[], variants: readonly Variant[], o
     if (items.length > 0 && isNew && ++tests % stride === 0) {
       const known = items;
       const user: UserSnapshotLike = {
-        sessionItems: items, recentItems: [], seen: (itemId) => known.includes(itemId), blockedItems: NONE as Set<string>,
-        categoryAffinities: [], segments: click.segments, embedding: undefined, embeddingSpace: undefined, sessionRef: ref,
+        sessionItems: items,
+        recentItems: [],
+        seen: (itemId) => known.includes(itemId),
+        blockedItems: NONE,
+        categoryAffinities: [],
+        segments: click.segments,
+        embedding: undefined,
+        embeddingSpace: undefined,
+        sessionRef: ref,
       };
       for (const meter of meters) {
         const start = cpuMicros();
-        const result = meter.recommender.recommend({ user, placement: 'home', limit: 10, now: click.ts, pipeline: meter.pipeline });
+        const result = meter.recommender.recommend({
+          user,
+          placement: 'home',
+          limit: 10,
+          now: click.ts,
+          pipeline: meter.pipeline,
+        });
         const micros = cpuMicros() - start;
         meter.micros += micros;
         requestMicros += micros;
@@ -151,21 +178,46 @@ export function replay(clicks: readonly Click[], variants: readonly Variant[], o
     if (isNew) items.push(click.item);
   }
   const scores = meters.map((meter) => ({
-    name: meter.name, tests: meter.tests, hitRate: meter.hits / meter.tests, reciprocalRank: meter.reciprocal / meter.tests,
-    microsPerRequest: meter.micros / meter.tests, calibration: meter.calibration,
+    name: meter.name,
+    tests: meter.tests,
+    hitRate: meter.hits / meter.tests,
+    reciprocalRank: meter.reciprocal / meter.tests,
+    microsPerRequest: meter.micros / meter.tests,
+    calibration: meter.calibration,
   }));
   return {
-    scores, signals, publications: stage.publications, publishedBytes: stage.publishedBytes, tables,
-    microsPerSignal: (cpuMicros() - startMicros - requestMicros) / signals, byFacet,
+    scores,
+    signals,
+    publications: stage.publications,
+    publishedBytes: stage.publishedBytes,
+    tables,
+    microsPerSignal: (cpuMicros() - startMicros - requestMicros) / signals,
+    byFacet,
   };
 }
 
 /** What the user stage tells the items of one click. */
-function signalsOf(click: Click, before: readonly string[], isNew: boolean, ref: number, window: number, decay: number): [string, ItemEvent][] {
+function signalsOf(
+  click: Click,
+  before: readonly string[],
+  isNew: boolean,
+  ref: number,
+  window: number,
+  decay: number,
+): [string, ItemEvent][] {
   const { item, ts, segments } = click;
   const interaction = {
-    kind: 'ItemInteraction', itemId: item, ts, type: 'click', weight: 1, sessionRef: ref, categories: [], segments,
-    attributed: false, space: null, userVector: null,
+    kind: 'ItemInteraction',
+    itemId: item,
+    ts,
+    type: 'click',
+    weight: 1,
+    sessionRef: ref,
+    categories: [],
+    segments,
+    attributed: false,
+    space: null,
+    userVector: null,
   } as const;
   const signals: [string, ItemEvent][] = [[item, interaction]];
   if (!isNew) return signals;

@@ -11,7 +11,11 @@ import { person, World } from './world.js';
 
 const NOW = T0 + HOUR;
 const ask = (fields: Partial<RecommendRequest> = {}): RecommendRequest => ({
-  user: person(), placement: 'home', limit: 5, now: NOW, ...fields,
+  user: person(),
+  placement: 'home',
+  limit: 5,
+  now: NOW,
+  ...fields,
 });
 const idsOf = (items: readonly { readonly itemId: string }[]): string[] => items.map(({ itemId }) => itemId);
 
@@ -38,7 +42,9 @@ describe('recommend', () => {
     const stranger = recommender.recommend(ask());
     expect(stranger.items.length).toBe(5);
     expect(idsOf(stranger.items).slice(0, 3).sort()).toEqual(['a', 'b', 'c']);
-    const onPhone = recommender.recommend(ask({ user: person({ segments: ['device/phone'] }), sources: ['segment-popularity'] }));
+    const onPhone = recommender.recommend(
+      ask({ user: person({ segments: ['device/phone'] }), sources: ['segment-popularity'] }),
+    );
     expect(idsOf(onPhone.items).sort()).toEqual(['x', 'y']);
   });
 
@@ -77,7 +83,12 @@ describe('recommend', () => {
     const recommender = createRecommender({ categoryMaxShare: 0.6 }, world.tables);
     const ids = idsOf(recommender.recommend(ask()).items);
     expect(ids.filter((id) => id.startsWith('s')).length).toBe(3);
-    expect(idsOf(recommender.recommend(ask({ limit: 10, user: person({ blockedItems: new Set(['n0', 'n1', 'n2', 'n3']) }) })).items).length).toBe(8);
+    expect(
+      idsOf(
+        recommender.recommend(ask({ limit: 10, user: person({ blockedItems: new Set(['n0', 'n1', 'n2', 'n3']) }) }))
+          .items,
+      ).length,
+    ).toBe(8);
   });
 
   it('gives fresh items a bounded share of places, the same for the same request', () => {
@@ -92,7 +103,10 @@ describe('recommend', () => {
     expect(recommender.recommend(ask({ limit: 10 }))).toEqual(ten);
     expect(recommender.recommend(ask({ limit: 5 })).items.some(({ source }) => source === 'exploration')).toBe(false);
     const chosen = new Set(
-      Array.from({ length: 40 }, (_, i) => recommender.recommend(ask({ limit: 10, user: person({ sessionRef: i }) })).items.at(-1)!.itemId),
+      Array.from(
+        { length: 40 },
+        (_, i) => recommender.recommend(ask({ limit: 10, user: person({ sessionRef: i }) })).items.at(-1)!.itemId,
+      ),
     );
     expect(chosen.size).toBeGreaterThan(5);
   });
@@ -131,7 +145,10 @@ describe('fusion', () => {
   it('adds reciprocal ranks by weight, relative to the best possible', () => {
     const { tables } = new World();
     const [a, b, c] = ['a', 'b', 'c'].map((id) => tables.items.intern(id)) as [number, number, number];
-    const lists = [[a, b, c], [c, b]].map((items) => {
+    const lists = [
+      [a, b, c],
+      [c, b],
+    ].map((items) => {
       const list = new TopN(10, tables.items);
       items.forEach((item, i) => list.offer(item, 10 - i));
       list.sort();

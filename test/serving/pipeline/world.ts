@@ -10,13 +10,17 @@ import { met, pair } from '../../operators/item/item-records.js';
 
 export class World {
   readonly tables = new ItemTables({ dimensions: 4, space: 's' });
-  private readonly stage = new DirectStage(createItemOperators({ topic: 't', space: 's', embedding: { dimensions: 4 } }), ({ key, value, version }) => {
-    if (value.length === 0) this.tables.withdraw(key, version);
-    else this.tables.apply(decodeRecord(value));
-  });
+  private readonly stage = new DirectStage(
+    createItemOperators({ topic: 't', space: 's', embedding: { dimensions: 4 } }),
+    ({ key, value, version }) => {
+      if (value.length === 0) this.tables.withdraw(key, version);
+      else this.tables.apply(decodeRecord(value));
+    },
+  );
 
   tell(...events: ItemEvent[]): this {
-    for (const event of events) if (event.kind !== 'Control' && event.kind !== 'Tick') this.stage.process(event, event.itemId);
+    for (const event of events)
+      if (event.kind !== 'Control' && event.kind !== 'Tick') this.stage.process(event, event.itemId);
     return this;
   }
 
@@ -25,7 +29,8 @@ export class World {
     items.forEach((item, i) => {
       const at = ts + i * 1000;
       this.tell(met(item, at, { sessionRef: hash32(ref), segments }));
-      for (const other of items.slice(0, i)) this.tell(pair(other, item, at), pair(item, other, at, { following: false }));
+      for (const other of items.slice(0, i))
+        this.tell(pair(other, item, at), pair(item, other, at, { following: false }));
     });
     return this;
   }
@@ -33,7 +38,14 @@ export class World {
 
 export function person(fields: Partial<UserSnapshotLike> = {}): UserSnapshotLike {
   return {
-    sessionItems: [], recentItems: [], seen: () => false, blockedItems: new Set(), categoryAffinities: [], segments: [],
-    embedding: undefined, embeddingSpace: undefined, ...fields,
+    sessionItems: [],
+    recentItems: [],
+    seen: () => false,
+    blockedItems: new Set(),
+    categoryAffinities: [],
+    segments: [],
+    embedding: undefined,
+    embeddingSpace: undefined,
+    ...fields,
   };
 }

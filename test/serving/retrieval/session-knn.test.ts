@@ -14,14 +14,25 @@ interface Past {
   readonly at: number;
 }
 
-const CONFIG = { contextItems: 3, contextDecay: 0.6, sessionsPerItem: 8, neighbours: 6, halfWeightMs: 6 * HOUR, stepDecay: 0.75, backwardShare: 0.4 };
+const CONFIG = {
+  contextItems: 3,
+  contextDecay: 0.6,
+  sessionsPerItem: 8,
+  neighbours: 6,
+  halfWeightMs: 6 * HOUR,
+  stepDecay: 0.75,
+  backwardShare: 0.4,
+};
 
 /** VMIS-kNN as it is written down, with maps and sorting. */
 function naiveScores(sessions: readonly Past[], context: readonly string[], now: number): Map<string, number> {
   const similarity = new Map<Past, { value: number; match: string }>();
   context.slice(0, CONFIG.contextItems).forEach((item, d) => {
     const metAt = (session: Past): number => session.at + session.items.indexOf(item) * 1000;
-    const latest = sessions.filter(({ items }) => items.includes(item)).sort((a, b) => metAt(b) - metAt(a)).slice(0, CONFIG.sessionsPerItem);
+    const latest = sessions
+      .filter(({ items }) => items.includes(item))
+      .sort((a, b) => metAt(b) - metAt(a))
+      .slice(0, CONFIG.sessionsPerItem);
     for (const session of latest) {
       const known = similarity.get(session);
       if (known === undefined) similarity.set(session, { value: CONFIG.contextDecay ** d, match: item });
@@ -29,7 +40,9 @@ function naiveScores(sessions: readonly Past[], context: readonly string[], now:
     }
   });
   const lastTime = (session: Past): number => session.at + (session.items.length - 1) * 1000;
-  const nearest = [...similarity].sort((a, b) => b[1].value - a[1].value || lastTime(b[0]) - lastTime(a[0])).slice(0, CONFIG.neighbours);
+  const nearest = [...similarity]
+    .sort((a, b) => b[1].value - a[1].value || lastTime(b[0]) - lastTime(a[0]))
+    .slice(0, CONFIG.neighbours);
   const scores = new Map<string, number>();
   let total = 0;
   for (const [session, { value, match }] of nearest) {
@@ -49,7 +62,10 @@ function naiveScores(sessions: readonly Past[], context: readonly string[], now:
 
 describe('session-knn', () => {
   it('scores as the algorithm does when it is written with maps and sorting', () => {
-    const items = fc.uniqueArray(fc.integer({ min: 0, max: 9 }).map((i) => `i${i}`), { minLength: 1, maxLength: 5 });
+    const items = fc.uniqueArray(
+      fc.integer({ min: 0, max: 9 }).map((i) => `i${i}`),
+      { minLength: 1, maxLength: 5 },
+    );
     fc.assert(
       fc.property(fc.array(items, { minLength: 1, maxLength: 30 }), items, (past, current) => {
         const world = new World();
@@ -63,7 +79,9 @@ describe('session-knn', () => {
         new SessionKnnSource(CONFIG).retrieve(request, world.tables, list);
         list.sort();
         const naive = naiveScores(sessions, known.toReversed(), now);
-        const got = new Map(Array.from({ length: list.length }, (_, i) => [world.tables.items.idOf(list.items[i]!), list.scores[i]!]));
+        const got = new Map(
+          Array.from({ length: list.length }, (_, i) => [world.tables.items.idOf(list.items[i]!), list.scores[i]!]),
+        );
         expect([...got.keys()].sort()).toEqual([...naive.keys()].sort());
         for (const [item, score] of naive) expect(got.get(item)).toBeCloseTo(score, 9);
       }),

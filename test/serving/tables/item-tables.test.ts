@@ -21,13 +21,17 @@ const scored = fc.array(fc.tuple(fc.integer({ min: 0, max: 40 }), fc.integer({ m
 describe('TopN', () => {
   it('holds the same items in the same order as sorting everything', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(fc.tuple(fc.nat(500), fc.nat(9)), { selector: ([item]) => item, maxLength: 80 }), fc.integer({ min: 1, max: 20 }), (offers, n) => {
-        const top = new TopN(n, byIndex);
-        for (const [item, score] of offers) top.offer(item, score);
-        top.sort();
-        const naive = [...offers].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, n);
-        expect(Array.from({ length: top.length }, (_, i) => [top.items[i], top.scores[i]])).toEqual(naive);
-      }),
+      fc.property(
+        fc.uniqueArray(fc.tuple(fc.nat(500), fc.nat(9)), { selector: ([item]) => item, maxLength: 80 }),
+        fc.integer({ min: 1, max: 20 }),
+        (offers, n) => {
+          const top = new TopN(n, byIndex);
+          for (const [item, score] of offers) top.offer(item, score);
+          top.sort();
+          const naive = [...offers].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, n);
+          expect(Array.from({ length: top.length }, (_, i) => [top.items[i], top.scores[i]])).toEqual(naive);
+        },
+      ),
     );
   });
 });
@@ -43,7 +47,9 @@ describe('TopList', () => {
           else all.set(item, score);
           list.update(item, score === 0 ? -Infinity : score);
           const naive = [...all].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
-          expect(Array.from({ length: list.length }, (_, i) => [list.items[i], list.scores[i]])).toEqual(naive.slice(0, list.length));
+          expect(Array.from({ length: list.length }, (_, i) => [list.items[i], list.scores[i]])).toEqual(
+            naive.slice(0, list.length),
+          );
           expect(list.isShort || list.length >= Math.min(4, naive.length)).toBe(true);
         }
       }),
@@ -66,7 +72,8 @@ describe('SessionMap', () => {
           else map.delete(ref);
         }
         expect(map.size).toBe(model.size);
-        for (let key = 0; key <= 60; key++) expect(map.get(key * 2 ** 40 + key)).toBe(model.get(key * 2 ** 40 + key) ?? -1);
+        for (let key = 0; key <= 60; key++)
+          expect(map.get(key * 2 ** 40 + key)).toBe(model.get(key * 2 ** 40 + key) ?? -1);
       }),
     );
   });
@@ -106,10 +113,20 @@ function digest(tables: ItemTables, ids: readonly string[]): unknown {
     const { itemsPerSession } = tables.sessions;
     return {
       isServable: item < 0 || tables.catalogue.isServable(item),
-      counts: tables.popularity.halfLivesMs.map((_, h) => (item < 0 ? 0 : tables.popularity.countAt(item, h, T0 + HOUR))),
-      neighbours: Array.from({ length: tables.neighbours.countOf(item) }, (_, i) => tables.items.idOf(tables.neighbours.items[start + i]!)),
+      counts: tables.popularity.halfLivesMs.map((_, h) =>
+        item < 0 ? 0 : tables.popularity.countAt(item, h, T0 + HOUR),
+      ),
+      neighbours: Array.from({ length: tables.neighbours.countOf(item) }, (_, i) =>
+        tables.items.idOf(tables.neighbours.items[start + i]!),
+      ),
       sessions: Array.from(slots.subarray(0, found), (slot) =>
-        Array.from(tables.sessions.items.subarray(slot * itemsPerSession, slot * itemsPerSession + tables.sessions.lengths[slot]!), (other) => tables.items.idOf(other)),
+        Array.from(
+          tables.sessions.items.subarray(
+            slot * itemsPerSession,
+            slot * itemsPerSession + tables.sessions.lengths[slot]!,
+          ),
+          (other) => tables.items.idOf(other),
+        ),
       ),
     };
   });
@@ -122,7 +139,13 @@ function applyTo(tables: ItemTables, { key, value, version }: Published): void {
 
 describe('ItemTables', () => {
   const ids = ['i0', 'i1', 'i2', 'i3'];
-  const signal = fc.record({ item: fc.constantFrom(...ids), other: fc.constantFrom(...ids), what: fc.nat(9), gap: fc.integer({ min: 0, max: MINUTE }), session: fc.nat(6) });
+  const signal = fc.record({
+    item: fc.constantFrom(...ids),
+    other: fc.constantFrom(...ids),
+    what: fc.nat(9),
+    gap: fc.integer({ min: 0, max: MINUTE }),
+    session: fc.nat(6),
+  });
 
   it('holds the same whatever order records arrive in, and however often', () => {
     fc.assert(
@@ -141,7 +164,9 @@ describe('ItemTables', () => {
         const inOrder = new ItemTables();
         for (const published of compacted) applyTo(inOrder, published);
         const shuffled = new ItemTables();
-        const mixed = [...stage.published, ...compacted].map((published, i) => [Math.sin(seed + i * 7), published] as const);
+        const mixed = [...stage.published, ...compacted].map(
+          (published, i) => [Math.sin(seed + i * 7), published] as const,
+        );
         const isCompactedOnly = seed % 2 === 0;
         const chosen = isCompactedOnly ? mixed.filter(([, published]) => compacted.includes(published)) : mixed;
         for (const [, published] of chosen.sort((a, b) => a[0] - b[0])) applyTo(shuffled, published);
@@ -154,7 +179,9 @@ describe('ItemTables', () => {
 
   it('takes a deleted item off its lists and brings it back with its next entry', () => {
     const tables = new ItemTables();
-    const stage = new DirectStage(createItemOperators({ topic: 't', space: 's' }), (published) => applyTo(tables, published));
+    const stage = new DirectStage(createItemOperators({ topic: 't', space: 's' }), (published) =>
+      applyTo(tables, published),
+    );
     stage.process(upserted('a', T0, { categories: ['x'] }), 'a');
     stage.process(met('a', T0), 'a');
     const item = tables.items.indexOf('a');
@@ -171,11 +198,17 @@ describe('ItemTables', () => {
   });
 
   it('ranks every half-life as counting each item by itself does', () => {
-    const visits = fc.array(fc.tuple(fc.nat(20), fc.integer({ min: 0, max: 10 * MINUTE })), { minLength: 1, maxLength: 150 });
+    const visits = fc.array(fc.tuple(fc.nat(20), fc.integer({ min: 0, max: 10 * MINUTE })), {
+      minLength: 1,
+      maxLength: 150,
+    });
     fc.assert(
       fc.property(visits, (drawn) => {
         const tables = new ItemTables();
-        const stage = new DirectStage(createItemOperators({ topic: 't', space: 's', popularity: { epsilon: 0 } }), (published) => applyTo(tables, published));
+        const stage = new DirectStage(
+          createItemOperators({ topic: 't', space: 's', popularity: { epsilon: 0 } }),
+          (published) => applyTo(tables, published),
+        );
         let now = T0;
         const seen: [string, number][] = [];
         for (const [item, gap] of drawn) {
@@ -198,19 +231,25 @@ describe('ItemTables', () => {
 
   it('keeps a bounded number of sessions, the latest', () => {
     const tables = new ItemTables({ sessions: { sessionsMax: 10, itemsPerSession: 3 } });
-    const stage = new DirectStage(createItemOperators({ topic: 't', space: 's' }), (published) => applyTo(tables, published));
+    const stage = new DirectStage(createItemOperators({ topic: 't', space: 's' }), (published) =>
+      applyTo(tables, published),
+    );
     for (let i = 0; i < 50; i++) stage.process(met('a', T0 + i, { sessionRef: i }), 'a');
     for (let i = 0; i < 5; i++) stage.process(met(`b${i}`, T0 + 100 + i, { sessionRef: 49 }), `b${i}`);
     const slots = new Int32Array(100);
     const found = tables.sessions.latestSlots(tables.items.indexOf('a'), slots, 100);
     expect(tables.sessions.sessionCount).toBe(10);
-    expect(Array.from(slots.subarray(0, found), (slot) => tables.sessions.refOf(slot))).toEqual([49, 48, 47, 46, 45, 44, 43, 42, 41, 40]);
+    expect(Array.from(slots.subarray(0, found), (slot) => tables.sessions.refOf(slot))).toEqual([
+      49, 48, 47, 46, 45, 44, 43, 42, 41, 40,
+    ]);
     expect(tables.sessions.lengths[slots[0]!]).toBe(3);
   });
 
   it('refuses items beyond its bound and says so', () => {
     const tables = new ItemTables({ itemsMax: 2 });
-    const stage = new DirectStage(createItemOperators({ topic: 't', space: 's' }), (published) => applyTo(tables, published));
+    const stage = new DirectStage(createItemOperators({ topic: 't', space: 's' }), (published) =>
+      applyTo(tables, published),
+    );
     for (const id of ['a', 'b', 'c']) stage.process(met(id, T0), id);
     expect(tables.usage().items).toBe(2);
     expect(tables.usage().itemsRefused).toBeGreaterThan(0);
