@@ -145,28 +145,12 @@ export class Row {
       this.stored = undefined;
       return undefined;
     }
-    let total = HEADER_BYTES + ENTRY_BYTES * parts.length;
-    for (const part of parts) total += part.bytes.length;
-    const row = Buffer.allocUnsafe(total);
-    row[0] = FORMAT;
-    row.writeDoubleLE(this.version, 1);
-    row[9] = parts.length;
-    let entry = HEADER_BYTES;
-    let body = HEADER_BYTES + ENTRY_BYTES * parts.length;
-    for (const part of parts) {
-      row.writeUInt32LE(part.hash, entry);
-      row.writeUInt16LE(part.version, entry + 4);
-      row.writeUInt32LE(part.bytes.length, entry + 6);
-      row.set(part.bytes, body);
-      entry += ENTRY_BYTES;
-      body += part.bytes.length;
-    }
-    this.stored = row;
-    return row;
+    this.stored = encodeRow(this.version, parts);
+    return this.stored;
   }
 
-  private encodedCells(): { hash: number; version: number; bytes: Uint8Array }[] {
-    const parts: { hash: number; version: number; bytes: Uint8Array }[] = [];
+  private encodedCells(): StoredCell[] {
+    const parts: StoredCell[] = [];
     const { operators, hashes } = this.layout;
     for (let ordinal = 0; ordinal < operators.length; ordinal++) {
       const status = this.status[ordinal]!;
@@ -187,6 +171,34 @@ export class Row {
     // One order whatever changed: equal states give equal bytes.
     return parts.sort((a, b) => a.hash - b.hash);
   }
+}
+
+/** One cell as it stands in a stored row. */
+export interface StoredCell {
+  readonly hash: number;
+  readonly version: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The stored form of a row; `cells` by rising hash, at least one. */
+export function encodeRow(version: number, cells: readonly StoredCell[]): Buffer {
+  let total = HEADER_BYTES + ENTRY_BYTES * cells.length;
+  for (const cell of cells) total += cell.bytes.length;
+  const row = Buffer.allocUnsafe(total);
+  row[0] = FORMAT;
+  row.writeDoubleLE(version, 1);
+  row[9] = cells.length;
+  let entry = HEADER_BYTES;
+  let body = HEADER_BYTES + ENTRY_BYTES * cells.length;
+  for (const cell of cells) {
+    row.writeUInt32LE(cell.hash, entry);
+    row.writeUInt16LE(cell.version, entry + 4);
+    row.writeUInt32LE(cell.bytes.length, entry + 6);
+    row.set(cell.bytes, body);
+    entry += ENTRY_BYTES;
+    body += cell.bytes.length;
+  }
+  return row;
 }
 
 /** The view of one operator's cell in whichever row is current; reused for every record. */
@@ -221,7 +233,10 @@ export class RowCell implements Cell<unknown> {
 }
 
 /** Decodes one operator's cell of a stored row, for queries; undefined when it has none. */
-export function readCell<S>(operator: { name: string; state: AnyOperator<never>['state'] }, stored: Buffer): S | undefined {
+export function readCell<S>(
+  operator: { name: string; state: AnyOperator<never>['state'] },
+  stored: Buffer,
+): S | undefined {
   const found = findCell(stored, hash32(operator.name) >>> 0);
   return found === undefined ? undefined : (decodeCell(operator, found.bytes, found.version, '?') as S);
 }
@@ -284,9 +299,11 @@ function decodeCell(
 
 function requireHeader(stored: Buffer, key: string): void {
   if (stored.length >= HEADER_BYTES && stored[0] === FORMAT) return;
-  throw new EngineError('STATE_CORRUPT', `The stored row of key '${key}' has no valid header (${stored.length} bytes).`, {
-    context: { key },
-  });
+  throw new EngineError(
+    'STATE_CORRUPT',
+    `The stored row of key '${key}' has no valid header (${stored.length} bytes).`,
+    { context: { key } },
+  );
 }
 
 function toBuffer(bytes: Uint8Array): Buffer {
