@@ -76,6 +76,8 @@ export interface TaskStatistics {
 
 /** Tries of one commit attempt whose reply did not come; the attempt keeps its id, so it is applied once. */
 const COMMIT_TRIES_MAX = 5;
+/** Not the record's fault: our bugs, and an older build over newer state, which would turn every record away. */
+const NEVER_ABSORBED = ['INVARIANT_VIOLATED', 'TOPOLOGY_INVALID', 'STATE_VERSION_UNKNOWN'] as const;
 /** Records between two looks at the clock. */
 const SLICE_CHECK_RECORDS = 32;
 type TaskStatus = 'new' | 'ready' | 'fenced' | 'failed' | 'closed';
@@ -191,6 +193,18 @@ export class Task {
   async nextTimer(): Promise<TimerEntry | undefined> {
     const request = { keys: [], timersBefore: Infinity, timersMax: 1 };
     return (await this.environment.store.prefetch(this.id, request)).timers[0];
+  }
+
+  /**
+   * For a task that is idle: throws TASK_FENCED (final) when the store no longer holds its last commit, because another
+   * owner went on or the store fell back. One that commits finds out by that; without input nobody else would.
+   */
+  async requireCurrent(): Promise<void> {
+    const head = await this.environment.store.head(this.id);
+    if (head?.commitId === this.head.commitId) return;
+    this.status = 'fenced';
+    this.cache.clear();
+    throw new EngineError('TASK_FENCED', `The store does not hold the last commit of task ${taskName(this.id)}; acquire it again.`);
   }
 
   close(): void {
@@ -379,7 +393,7 @@ export class Task {
 
   /** The fault as the policy may treat it; rethrows what must stop the task. */
   private requireAbsorbable(error: unknown): Fault {
-    const mustStop = this.stage.faultPolicy === 'fail' || isEngineError(error, 'INVARIANT_VIOLATED', 'TOPOLOGY_INVALID');
+    const mustStop = this.stage.faultPolicy === 'fail' || isEngineError(error, ...NEVER_ABSORBED);
     if (!mustStop) return faultOf(error);
     if (isEngineError(error) && !error.retriable) throw error;
     throw new EngineError('TASK_FAILED', `Task ${taskName(this.id)} stopped: ${String(error)}`, { cause: error });
