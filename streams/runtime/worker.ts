@@ -196,6 +196,7 @@ class TaskLoop {
         this.stepping = undefined;
       });
       if (progress > 0) return;
+      await this.task.requireCurrent();
       await this.tickWhenDue();
     }
     if (!this.appended || this.paused) await this.waitForInput();

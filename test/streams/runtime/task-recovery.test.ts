@@ -91,6 +91,38 @@ describe('a store that fell back to before the task existed', () => {
   });
 });
 
+describe('an idle task', () => {
+  it('finds out that the store fell back, and is fenced', async () => {
+    const { log, ...rest } = environment();
+    const task = new Task(stage, 0, { log, ...rest }, DEFAULT_TASK_OPTIONS);
+    await task.open();
+    const before = rest.store.checkpoint();
+    log.appendNow(INPUT, [count('a', 1)]);
+    await task.step();
+    await task.requireCurrent();
+    rest.store.rollback(before);
+    expect(await task.step()).toBe(0);
+    await expect(task.requireCurrent()).rejects.toMatchObject({ code: 'TASK_FENCED' });
+    await expect(task.step()).rejects.toMatchObject({ code: 'INVARIANT_VIOLATED' });
+  });
+
+  it('stops its worker when the store fell back', async () => {
+    const { log, store, clock, random } = environment();
+    const errors: unknown[] = [];
+    const onStopped = (error: unknown): void => void errors.push(error);
+    const topology = buildTopology('counting', [stage]);
+    const worker = new StreamWorker(topology, { log, store, clock, random }, { logger: silentLogger, onStopped });
+    const before = store.checkpoint();
+    log.appendNow(INPUT, [count('a', 1)]);
+    await worker.start();
+    await clock.advance(1_000);
+    store.rollback(before);
+    await clock.advance(1_000);
+    expect(errors).toMatchObject([{ code: 'TASK_FENCED' }]);
+    await worker.stop();
+  });
+});
+
 describe('a timer that failed', () => {
   /** Every record arms the same timer again; it throws when it fires for one record only. */
   const alarm: Operator<CountRecord, { n: number }> = {
