@@ -63,6 +63,29 @@ function report(error: unknown, options: GlobalOptions): void {
   if (options.verbose === true || !isEngineError(error)) process.stderr.write(`${(error as Error).stack ?? ''}\n`);
 }
 
+withData(command(program, 'up', 'run the engine until it is told to stop'))
+  .option('--port <n>', 'port to listen on; 0 picks a free one', parseCount('port'))
+  .option('--host <address>', 'address to listen on; anything but loopback needs API keys')
+  .option('--roles <list>', 'what this process does', 'stream,serve')
+  .option('--demo', 'send simulated traffic')
+  .option('--rate <n>', 'with --demo: records a second', parseCount('rate'), 50)
+  .option('--seed <text>', 'with --demo: seed of the simulated world', 'demo')
+  .action(async (options: GlobalOptions & Parameters<typeof import('./commands/up.js').runUp>[1]) => {
+    const { runUp } = await import('./commands/up.js');
+    await execute(options, (context) => runUp(context, options));
+  });
+
+withData(command(program, 'simulate', 'let seeded people use the engine and measure whether it learns their tastes'))
+  .option('--events <n>', 'records of people', parseCount('events'), 30_000)
+  .option('--users <n>', 'people', parseCount('users'), 2_000)
+  .option('--items <n>', 'items', parseCount('items'), 2_000)
+  .option('--seed <text>', 'seed of the world', 'simulate')
+  .action(async (options: GlobalOptions & Parameters<typeof import('./commands/simulate.js').runSimulate>[1], self: Command) => {
+    const { runSimulate } = await import('./commands/simulate.js');
+    const data = self.getOptionValueSource('data') === 'default' ? undefined : options.data;
+    await execute(options, (context) => runSimulate(context, { ...options, data }));
+  });
+
 withData(command(program, 'import <file>', 'append a file through a mapping; can be cut off and repeated'))
   .requiredOption('--mapping <file|name>', 'mapping file, or the name of one that comes with freshet')
   .option('--limit <n>', 'rows to read at most', parseCount('limit'), Infinity)
@@ -127,6 +150,27 @@ withData(command(deadLetters, 'replay', 'send them to their topics again'))
   .action(async (options: DeadLetterCommandOptions) => {
     const { runDeadLettersReplay } = await import('./commands/dead-letters.js');
     await execute(options, (context) => runDeadLettersReplay(context, options));
+  });
+
+const bench = program.command('bench').description('measure this machine');
+
+command(bench, 'w1', 'sessions over clicks, topic filled before, outputs stored and checked')
+  .requiredOption('--file <csv.gz>', 'Globo’s clicks')
+  .option('--limit <n>', 'clicks', parseCount('limit'), Infinity)
+  .action(async (options: GlobalOptions & Parameters<typeof import('./bench/w1.js').runW1>[1]) => {
+    const { runW1 } = await import('./bench/w1.js');
+    await execute(options, (context) => runW1(context, options));
+  });
+
+command(bench, 'throughput', 'the whole chain with durable commits, over a file or the simulator’s mix')
+  .option('--file <file>', 'replay this file instead of the simulator’s mix')
+  .option('--mapping <file|name>', 'mapping of the file', 'globo')
+  .option('--limit <n>', 'events', parseCount('limit'), Infinity)
+  .option('--seed <n>', 'seed of the mix', parseCount('seed'), 1)
+  .option('--set <section.key=value>', 'override one setting; repeatable', collect, [])
+  .action(async (options: GlobalOptions & Parameters<typeof import('./bench/throughput.js').runThroughput>[1]) => {
+    const { runThroughput } = await import('./bench/throughput.js');
+    await execute(options, (context) => runThroughput(context, options));
   });
 
 withData(command(program, 'doctor', 'check this machine, the configuration and the data directory')).action(

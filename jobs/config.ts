@@ -1,9 +1,14 @@
 /** The whole configuration: every package's section, composed. */
 import { operatorsSection } from '../operators/config.js';
+import { servingSection } from '../serving/config.js';
 import { defineConfig } from '../streams/config.js';
 import type { ConfigOf } from '../streams/config.js';
 import { streamsSection } from '../streams/section.js';
 
-export const freshetConfig = defineConfig({ streams: streamsSection, operators: operatorsSection });
+export const freshetConfig = defineConfig({
+  streams: streamsSection,
+  operators: operatorsSection,
+  serving: servingSection,
+});
 
 export type FreshetConfig = ConfigOf<typeof freshetConfig>;

@@ -10,7 +10,18 @@ import type { Clock } from '../streams/clock.js';
 const PROGRESS_MS = 200;
 const PROGRESS_LINE_MS = 5_000;
 
-export class Terminal {
+export interface Output {
+  /** A line for people. */
+  say(line: string): void;
+  /** Shows how far something is; calls that come too fast are not shown. */
+  progress(text: () => string): void;
+  /** The result of the command. */
+  result(values: object): void;
+  /** Output that is itself the result, such as exported lines. */
+  line(text: string): void;
+}
+
+export class Terminal implements Output {
   private lastProgress = -Infinity;
   private hasOpenLine = false;
 
@@ -19,13 +30,11 @@ export class Terminal {
     private readonly isJson: boolean,
   ) {}
 
-  /** A line for people. */
   say(line: string): void {
     this.closeLine();
     process.stderr.write(`${line}\n`);
   }
 
-  /** Shows how far something is; calls that come too fast are not shown. */
   progress(text: () => string): void {
     const isTerminal = process.stderr.isTTY;
     const now = this.clock.monotonic();
@@ -39,13 +48,11 @@ export class Terminal {
     }
   }
 
-  /** The result of the command. */
   result(values: object): void {
     this.closeLine();
     process.stdout.write(this.isJson ? `${JSON.stringify(values)}\n` : renderText(values));
   }
 
-  /** Output that is itself the result, such as exported lines. */
   line(text: string): void {
     this.closeLine();
     process.stdout.write(`${text}\n`);

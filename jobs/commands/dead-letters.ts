@@ -1,8 +1,9 @@
 /** `freshet dead-letters list|replay`: what could not be processed, and a second try once the cause is gone. */
 import { decodeRecord } from '../../schemas/codec.js';
 import type { DeadLetter } from '../../schemas/records.js';
+import { executeOnEngine } from '../engine/admin.js';
+import type { EngineCommand } from '../engine/admin.js';
 import type { Engine } from '../engine/engine.js';
-import { openExisting } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
 
 export interface DeadLetterOptions extends DataOptions {
@@ -10,49 +11,65 @@ export interface DeadLetterOptions extends DataOptions {
   readonly code?: string | undefined;
 }
 
-export async function runDeadLettersList(context: CommandContext, options: DeadLetterOptions): Promise<void> {
-  const engine = await openExisting(context, options);
-  try {
-    let shown = 0;
-    for await (const letter of deadLetters(engine, options.code)) {
-      const { topic, partition, offset, key, code, reason, operator, value } = letter;
-      context.terminal.line(JSON.stringify({ topic, partition, offset, key, code, reason, operator, bytes: value.length }));
-      if (++shown >= options.limit) break;
-    }
-    context.terminal.say(`${shown} dead letter(s)`);
-  } finally {
-    await engine.close();
-  }
+interface DeadLetterArguments {
+  readonly limit: number;
+  readonly code: string | null;
 }
 
+export const deadLettersListCommand: EngineCommand<DeadLetterArguments> = {
+  name: 'dead-letters-list',
+  createsDirectory: false,
+  stages: 'quiet',
+  async run(engine, output, args) {
+    let shown = 0;
+    for await (const letter of deadLetters(engine, args.code)) {
+      const { topic, partition, offset, key, code, reason, operator, value } = letter;
+      output.line(JSON.stringify({ topic, partition, offset, key, code, reason, operator, bytes: value.length }));
+      if (++shown >= args.limit) break;
+    }
+    output.say(`${shown} dead letter(s)`);
+  },
+};
+
 /** Sends records that came from a topic of the engine to it again; their event ids keep repeats out. */
-export async function runDeadLettersReplay(context: CommandContext, options: DeadLetterOptions): Promise<void> {
-  const engine = await openExisting(context, options);
-  try {
-    await engine.start();
+export const deadLettersReplayCommand: EngineCommand<DeadLetterArguments> = {
+  name: 'dead-letters-replay',
+  createsDirectory: false,
+  stages: 'running',
+  async run(engine, output, args) {
     const { log } = engine.storage;
     const known = new Set(log.topics().map(({ name }) => name));
     let replayed = 0;
-    let foreign = 0;
-    for await (const { topic, key, value } of deadLetters(engine, options.code)) {
+    let notReplayable = 0;
+    for await (const { topic, key, value } of deadLetters(engine, args.code)) {
       if (!known.has(topic) || value.length === 0) {
-        foreign++;
+        notReplayable++;
         continue;
       }
       await log.append(topic, [{ key, value }]);
-      if (++replayed >= options.limit) break;
+      if (++replayed >= args.limit) break;
     }
     await engine.drain();
-    context.terminal.result({ replayed, notReplayable: foreign });
-  } finally {
-    await engine.close();
-  }
+    output.result({ replayed, notReplayable });
+  },
+};
+
+export async function runDeadLettersList(context: CommandContext, options: DeadLetterOptions): Promise<void> {
+  await executeOnEngine(context, options, deadLettersListCommand, argumentsOf(options));
+}
+
+export async function runDeadLettersReplay(context: CommandContext, options: DeadLetterOptions): Promise<void> {
+  await executeOnEngine(context, options, deadLettersReplayCommand, argumentsOf(options));
+}
+
+function argumentsOf({ limit, code }: DeadLetterOptions): DeadLetterArguments {
+  return { limit: Math.min(limit, Number.MAX_SAFE_INTEGER), code: code ?? null };
 }
 
 const READ_LIMITS = { recordsMax: 1_000, bytesMax: 4 << 20 };
 
 /** Dead letters that are there at the call, oldest first. */
-async function* deadLetters(engine: Engine, code: string | undefined): AsyncIterable<DeadLetter> {
+async function* deadLetters(engine: Engine, code: string | null): AsyncIterable<DeadLetter> {
   const { log } = engine.storage;
   const topic = engine.topic('deadLetters');
   for (let partition = 0; partition < log.topic(topic).partitions; partition++) {
@@ -61,7 +78,7 @@ async function* deadLetters(engine: Engine, code: string | undefined): AsyncIter
       const batch = await log.read(topic, partition, offset, READ_LIMITS);
       for (const { value } of batch.records) {
         const letter = decodeRecord(value);
-        if (letter.kind === 'DeadLetter' && (code === undefined || letter.code === code)) yield letter;
+        if (letter.kind === 'DeadLetter' && (code === null || letter.code === code)) yield letter;
       }
       offset = batch.nextOffset;
     }

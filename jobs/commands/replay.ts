@@ -119,7 +119,9 @@ async function replayAtSpeed(
   const pace = new Pace(clock, multiplier);
   const timed = { blockRows: 1, beforeRow: (records: readonly ConvertedRecord[]) => pace.until(records) };
   await engine.start();
-  const result = await importInto(engine, file, { ...options, ...(multiplier === Infinity ? {} : timed) }, ({ rows }) => {
+  const { limit } = options;
+  const plan = { file, mapping: mappingPath(options.mapping), limit, ...(multiplier === Infinity ? {} : timed) };
+  const result = await importInto(engine, plan, ({ rows }) => {
     terminal.progress(() => `${rows} events replayed`);
   });
   await engine.drain();

@@ -34,6 +34,8 @@ export interface EngineOptions {
   /** Append ticks when partitions are idle: for live engines, not for import and replay. */
   readonly isLive?: boolean;
   readonly onStopped?: (error: unknown) => void;
+  /** An item was deleted or is not available any more: it must leave open feeds. */
+  readonly onItemWithdrawn?: (itemId: string) => void;
 }
 
 export interface Storage {
@@ -72,7 +74,7 @@ export class Engine {
       log,
       clock,
       topic: this.topic('itemState'),
-      apply: (record) => applyTableRecord(tables, record),
+      apply: (record) => applyTableRecord(tables, record, options.onItemWithdrawn),
       onFault: (error, record) => logger.warn('table record ignored', { error, offset: record.offset, key: record.key }),
     });
   }
@@ -126,9 +128,17 @@ export class Engine {
 }
 
 /** Applies one record of item-state; an empty value withdraws its key. */
-export function applyTableRecord(tables: ItemTables, record: LogRecord): void {
+export function applyTableRecord(
+  tables: ItemTables,
+  record: LogRecord,
+  onItemWithdrawn?: (itemId: string) => void,
+): void {
   if (record.value.length > 0) {
-    tables.apply(decodeRecord(record.value));
+    const value = decodeRecord(record.value);
+    const isNews = tables.apply(value);
+    if (isNews && value.kind === 'ItemCatalogueState' && (value.deleted || !value.available)) {
+      onItemWithdrawn?.(value.itemId);
+    }
     return;
   }
   if (record.origin !== undefined) tables.withdraw(record.key, record.origin.offset);

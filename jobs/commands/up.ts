@@ -1,0 +1,164 @@
+/**
+ * `freshet up`: the engine, all roles in one process, until it is told to stop.
+ *
+ * With `--demo` the built-in simulator sends traffic and asks for recommendations over HTTP as any client would. The
+ * first SIGINT or SIGTERM drains and stops; a second one ends at once.
+ */
+import { mkdirSync } from 'node:fs';
+import { createLogger } from '../../streams/logger.js';
+import { createMetrics } from '../../streams/metrics.js';
+import { EngineError } from '../../schemas/errors.js';
+import type { ServingNode } from '../../serving/node/serving-node.js';
+import { AdminServer } from '../engine/admin.js';
+import { Engine } from '../engine/engine.js';
+import { createServingNode } from '../engine/serving.js';
+import { createWorld } from '../simulate/world.js';
+import { Traffic } from '../simulate/traffic.js';
+import { loadConfig } from './command.js';
+import type { CommandContext, DataOptions } from './command.js';
+import { deadLettersListCommand, deadLettersReplayCommand } from './dead-letters.js';
+import { importCommand } from './import.js';
+import { createDemoTarget } from './simulate.js';
+import { stateDigestCommand, stateExportCommand, stateGetCommand } from './state.js';
+
+export interface UpOptions extends DataOptions {
+  readonly port?: number | undefined;
+  readonly host?: string | undefined;
+  readonly roles: string;
+  readonly demo?: boolean | undefined;
+  readonly rate: number;
+  readonly seed: string;
+}
+
+const ROLES = ['stream', 'serve'] as const;
+const STATUS_MS = 1_000;
+const VERSION = '0.1.0';
+
+export async function runUp(context: CommandContext, options: UpOptions): Promise<void> {
+  const { terminal, clock, random } = context;
+  const roles = parseRoles(options.roles);
+  const config = loadConfig({
+    config: options.config,
+    set: [
+      ...(options.set ?? []),
+      ...(options.port === undefined ? [] : [`serving.port=${options.port}`]),
+      ...(options.host === undefined ? [] : [`serving.host=${options.host}`]),
+    ],
+  });
+  const logger = createLogger({ level: 'info' });
+  const stop = new AbortController();
+  let node: ServingNode | undefined;
+  let url: string | undefined;
+  mkdirSync(options.data, { recursive: true });
+  const engine = await Engine.open({
+    config,
+    directory: options.data,
+    clock,
+    random,
+    logger,
+    isLive: true,
+    onStopped: (error) => stop.abort(error),
+    onItemWithdrawn: (itemId) => node?.onWithdrawn([itemId]),
+  });
+  const admin = new AdminServer({ engine, directory: options.data, commands: ADMIN_COMMANDS, clock, random });
+  try {
+    if (roles.has('stream')) await engine.start();
+    else await engine.follower.open();
+    await admin.open();
+    if (roles.has('serve')) {
+      const metrics = createMetrics({ namespace: config.streams.namespace, includeProcess: true });
+      node = await createServingNode({ engine, config, clock, random, metrics, logger, version: VERSION });
+      url = `http://${config.serving.host}:${await node.start()}`;
+      announce(context, { url, data: options.data, isOpen: config.serving.apiKeys.length === 0 });
+    }
+    const hasDemo = options.demo === true && url !== undefined;
+    const traffic = hasDemo ? startDemo(context, engine, url!, options, stop.signal) : undefined;
+    const status = clock.setInterval(STATUS_MS, () => terminal.progress(() => statusLine(engine, node, traffic)));
+    await untilStopped(stop);
+    status.cancel();
+    terminal.say('stopping: draining requests and batches');
+    await traffic?.done;
+    await node?.stop();
+    await admin.close();
+  } finally {
+    await engine.close();
+  }
+  const reason: unknown = stop.signal.reason;
+  if (!(reason instanceof Stopped)) throw reason;
+  terminal.say('stopped');
+}
+
+const ADMIN_COMMANDS = [
+  importCommand,
+  stateDigestCommand,
+  stateGetCommand,
+  stateExportCommand,
+  deadLettersListCommand,
+  deadLettersReplayCommand,
+];
+
+function parseRoles(text: string): ReadonlySet<string> {
+  const roles = text.split(',').map((role) => role.trim());
+  for (const role of roles) {
+    if (!ROLES.includes(role as (typeof ROLES)[number])) {
+      throw new EngineError('USAGE_INVALID', `--roles names '${role}'; expected ${ROLES.join(', ')}.`);
+    }
+  }
+  return new Set(roles);
+}
+
+function announce({ terminal }: CommandContext, at: { url: string; data: string; isOpen: boolean }): void {
+  terminal.say(`freshet is up`);
+  terminal.say(`  page      ${at.url}/`);
+  terminal.say(`  API       ${at.url}/docs`);
+  terminal.say(`  feed      ${at.url.replace('http', 'ws')}/v1/feed`);
+  terminal.say(`  metrics   ${at.url}/metrics`);
+  terminal.say(`  data      ${at.data}`);
+  if (at.isOpen) terminal.say('  access    open without keys, to this machine only');
+}
+
+interface Demo {
+  readonly traffic: Traffic;
+  readonly done: Promise<void>;
+}
+
+function startDemo(
+  { clock, logger }: CommandContext,
+  engine: Engine,
+  url: string,
+  options: UpOptions,
+  signal: AbortSignal,
+): Demo {
+  const world = createWorld({ seed: options.seed, startMs: clock.now() });
+  const target = createDemoTarget(engine, url);
+  const onFault = (error: unknown): void => logger.warn('demo traffic', { error });
+  const traffic = new Traffic(world, target, { clock, ratePerSecond: options.rate, signal, onFault });
+  const done = traffic.run().then(
+    () => undefined,
+    (error: unknown) => logger.warn('demo traffic stopped', { error }),
+  );
+  return { traffic, done };
+}
+
+function statusLine(engine: Engine, node: ServingNode | undefined, demo: Demo | undefined): string {
+  let records = 0;
+  for (const counters of engine.worker.statistics().values()) records += counters.records;
+  const { items, sessions } = engine.tables.usage();
+  const feeds = node === undefined ? '' : `, ${node.hub.subscriptionCount} feeds, ${node.hub.pushed} pushed`;
+  const shown = demo === undefined ? '' : `, demo ${demo.traffic.counts.published} published`;
+  return `${records} records processed, ${items} items, ${sessions} sessions${feeds}${shown}`;
+}
+
+/** Why an engine stops that was told to. */
+class Stopped {}
+
+async function untilStopped(stop: AbortController): Promise<void> {
+  const ask = (): void => {
+    if (stop.signal.aborted) process.exit(1);
+    stop.abort(new Stopped());
+  };
+  process.on('SIGINT', ask);
+  process.on('SIGTERM', ask);
+  if (!stop.signal.aborted) await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
+  process.off('SIGTERM', ask);
+}

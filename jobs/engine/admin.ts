@@ -1,0 +1,194 @@
+/**
+ * Commands on a data directory, whoever holds it.
+ *
+ * A directory belongs to one process. A command opens it when it is free; when a running engine holds it, the command
+ * goes to that process instead, over a loopback port whose address and one-time token lie in `admin.json` inside the
+ * directory, readable by its owner only. Either way the same function runs on an engine.
+ */
+import { randomTokenMatches } from './admin-token.js';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { EngineError, isEngineError } from '../../schemas/errors.js';
+import type { ErrorCode } from '../../schemas/errors.js';
+import type { Clock } from '../../streams/clock.js';
+import type { Random } from '../../streams/random.js';
+import type { CommandContext, DataOptions } from '../commands/command.js';
+import { openExisting, openForJob } from '../commands/command.js';
+import type { Output } from '../terminal.js';
+import type { Engine } from './engine.js';
+
+/** A command that runs on an engine; its arguments travel as JSON. */
+export interface EngineCommand<A> {
+  readonly name: string;
+  /** Whether a directory that is not there is made. */
+  readonly createsDirectory: boolean;
+  /** `running`: stages process while it runs. `quiet`: no batch runs meanwhile. */
+  readonly stages: 'running' | 'quiet';
+  run(engine: Engine, output: Output, args: A, clock: Clock): Promise<void>;
+}
+
+/** Runs a command on the engine of a directory, here or in the process that holds it. */
+export async function executeOnEngine<A>(
+  context: CommandContext,
+  options: DataOptions,
+  command: EngineCommand<A>,
+  args: A,
+): Promise<void> {
+  let engine: Engine;
+  try {
+    engine = await (command.createsDirectory ? openForJob : openExisting)(context, options);
+  } catch (error) {
+    if (!isEngineError(error, 'DATA_DIRECTORY_LOCKED') || !existsSync(addressFile(options.data))) throw error;
+    await forward(options.data, command.name, args, context.terminal);
+    return;
+  }
+  try {
+    if (command.stages === 'running') await engine.start();
+    await command.run(engine, context.terminal, args, context.clock);
+  } finally {
+    await engine.close();
+  }
+}
+
+interface Address {
+  readonly url: string;
+  readonly token: string;
+}
+
+interface Reply {
+  readonly said: readonly string[];
+  readonly lines: readonly string[];
+  readonly result: object | undefined;
+  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
+}
+
+async function forward(directory: string, name: string, args: unknown, output: Output): Promise<void> {
+  const { url, token } = JSON.parse(readFileSync(addressFile(directory), 'utf8')) as Address;
+  output.say(`'${directory}' is held by a running engine; asking it`);
+  const response = await fetch(`${url}/v1/admin/${name}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(args),
+  });
+  const reply = (await response.json()) as Reply;
+  for (const text of reply.said) output.say(text);
+  for (const text of reply.lines) output.line(text);
+  if (reply.error !== undefined) throw new EngineError(reply.error.code, reply.error.message);
+  if (reply.result !== undefined) output.result(reply.result);
+}
+
+function addressFile(directory: string): string {
+  return join(directory, 'admin.json');
+}
+
+/** Lines of a reply that are kept; a longer answer is for a command on a stopped engine. */
+const REPLY_LINES_MAX = 100_000;
+const BODY_BYTES_MAX = 1 << 20;
+
+export interface AdminServerOptions {
+  readonly engine: Engine;
+  readonly directory: string;
+  readonly commands: readonly EngineCommand<never>[];
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Takes commands for a running engine. One at a time: each may stop the stages for a moment. */
+export class AdminServer {
+  private readonly server: Server;
+  private readonly token: string;
+  private queue: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly options: AdminServerOptions) {
+    this.token = options.random.hex(32);
+    this.server = createServer((request, response) => {
+      void this.answer(request).then(({ status, body }) => {
+        response.writeHead(status, { 'content-type': 'application/json' });
+        response.end(JSON.stringify(body));
+      });
+    });
+  }
+
+  async open(): Promise<void> {
+    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+    const { port } = this.server.address() as AddressInfo;
+    const address: Address = { url: `http://127.0.0.1:${port}`, token: this.token };
+    writeFileSync(addressFile(this.options.directory), JSON.stringify(address), { mode: 0o600 });
+  }
+
+  async close(): Promise<void> {
+    rmSync(addressFile(this.options.directory), { force: true });
+    await this.queue;
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private async answer(request: IncomingMessage): Promise<{ status: number; body: Reply }> {
+    const collected = new CollectedOutput();
+    try {
+      if (!randomTokenMatches(request.headers.authorization, this.token)) {
+        throw new EngineError('UNAUTHORIZED', 'The admin address needs the token of this run.');
+      }
+      const name = (request.url ?? '').replace('/v1/admin/', '');
+      const command = this.options.commands.find((candidate) => candidate.name === name);
+      if (command === undefined) throw new EngineError('NOT_FOUND', `There is no admin command '${name}'.`);
+      const args = JSON.parse(await readBody(request)) as never;
+      const run = this.queue.then(() => this.run(command, collected, args));
+      this.queue = run.catch(() => undefined);
+      await run;
+      return { status: 200, body: collected.reply(undefined) };
+    } catch (error) {
+      const known = isEngineError(error) ? error : new EngineError('INVARIANT_VIOLATED', String(error), { cause: error });
+      return { status: known.status, body: collected.reply({ code: known.code, message: known.message }) };
+    }
+  }
+
+  private async run(command: EngineCommand<never>, output: Output, args: never): Promise<void> {
+    const { engine, clock } = this.options;
+    if (command.stages === 'quiet') await engine.worker.pause();
+    try {
+      await command.run(engine, output, args, clock);
+    } finally {
+      engine.worker.resume();
+    }
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) throw new EngineError('BODY_TOO_LARGE', `An admin request has at most ${BODY_BYTES_MAX} bytes.`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+class CollectedOutput implements Output {
+  private readonly said: string[] = [];
+  private readonly lines: string[] = [];
+  private values: object | undefined;
+
+  say(line: string): void {
+    if (this.said.length < REPLY_LINES_MAX) this.said.push(line);
+  }
+
+  progress(): void {
+    // Nobody is watching a reply that comes whole.
+  }
+
+  result(values: object): void {
+    this.values = values;
+  }
+
+  line(text: string): void {
+    if (this.lines.length < REPLY_LINES_MAX) this.lines.push(text);
+  }
+
+  reply(error: Reply['error']): Reply {
+    return { said: this.said, lines: this.lines, result: this.values, error };
+  }
+}
