@@ -76,8 +76,8 @@ const LANDMARK_AGE_MAX = 60;
 
 export function createCoVisitationOperator(config: CoVisitationConfig): Operator<ItemEvent, CoVisitationState> {
   const { topic, halfLivesMs = [10 * MINUTE_MS, 14 * DAY_MS], mixture = [0.6, 0.4], shrink = 1 } = config;
-  const { neighboursMax = 100, publishedMax = 50, backwardShare = 0.5 } = config;
-  const { epsilon = 0.15, floor = 0.02, totalEpsilon = 0.2 } = config;
+  const { neighboursMax = 100, publishedMax = 32, backwardShare = 0.5 } = config;
+  const { epsilon = 0.2, floor = 0.03, totalEpsilon = 0.2 } = config;
   /** Factors from a weight to its part of a share, by half-life, at the time of the record. */
   const scales = new Float64Array(HALF_LIVES);
   return {

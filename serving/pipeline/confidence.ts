@@ -4,10 +4,11 @@
  *
  *   confidence = 1 / (1 + exp(−(a + b × ln(score))))
  *
- * with the score of fusion, which is relative to the best possible. a and b were fitted by logistic regression on the first 300,000 clicks
- * of a public news data set, so the number is calibrated there and an ordering everywhere else: it is monotone in the score and
- * comparable between requests of one pipeline, not a promise for another domain. Recalibrate with `fit` from logged
- * impressions.
+ * with the score of fusion, which is relative to the best possible. a and b were fitted by logistic regression on the
+ * first 300,000 clicks of a public news data set (mean confidence against hits: .04/.04, .14/.13, .21/.23 in the bins of
+ * a tenth that occur), so the number is calibrated there and an ordering everywhere else: monotone in the score and
+ * comparable between requests of one pipeline. For another domain fit both numbers to logged impressions and pass them
+ * as `PipelineConfig.confidence`. Worked example: score .5: −1.35 + 1.49 × ln .5 = −2.38, confidence .08.
  */
 
 export interface ConfidenceFit {

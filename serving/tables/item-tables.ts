@@ -30,7 +30,7 @@ export interface ItemTablesConfig {
   readonly dimensions?: number;
   readonly popularity?: PopularityTableConfig;
   readonly sessions?: SessionTableConfig;
-  /** Neighbours kept of an item; what the item stage publishes is 50. */
+  /** Neighbours kept of an item; default 32, what the item stage publishes. */
   readonly neighboursMax?: number;
 }
 

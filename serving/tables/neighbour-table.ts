@@ -23,7 +23,7 @@ export class NeighbourTable {
 
   constructor(
     private readonly interner: ItemInterner,
-    readonly width = 50,
+    readonly width = 32,
   ) {}
 
   apply(item: number, record: ItemNeighboursState): void {
