@@ -1,0 +1,154 @@
+/**
+ * A StateStore and an EventLog that pass every call on: the base of those that change one thing about another.
+ *
+ * Nothing here has state of its own, so closing one closes what stands behind it.
+ */
+import type {
+  AppendReceipt,
+  AssignmentListener,
+  EventLog,
+  Hint,
+  LogBatch,
+  Membership,
+  OutgoingRecord,
+  PartitionBounds,
+  ReadLimits,
+  TopicSpec,
+} from '../log/event-log.js';
+import type {
+  Commit,
+  CommitOutcome,
+  OutboxEntry,
+  Prefetched,
+  PrefetchRequest,
+  ScanRange,
+  StateStore,
+  TaskContent,
+  TaskHead,
+  TaskId,
+  TimerEntry,
+} from '../state/state-store.js';
+
+export class ForwardingStore implements StateStore {
+  readonly delivery: 'atomic' | 'outbox';
+
+  constructor(protected readonly target: StateStore) {
+    this.delivery = target.delivery;
+  }
+
+  acquire(task: TaskId, owner: string): Promise<TaskHead> {
+    return this.target.acquire(task, owner);
+  }
+
+  head(task: TaskId): Promise<TaskHead | undefined> {
+    return this.target.head(task);
+  }
+
+  prefetch(task: TaskId, request: PrefetchRequest): Promise<Prefetched> {
+    return this.target.prefetch(task, request);
+  }
+
+  commit(task: TaskId, commit: Commit): Promise<CommitOutcome> {
+    return this.target.commit(task, commit);
+  }
+
+  outbox(task: TaskId): Promise<readonly OutboxEntry[]> {
+    return this.target.outbox(task);
+  }
+
+  trimOutbox(task: TaskId, owner: string, sequence: number): Promise<void> {
+    return this.target.trimOutbox(task, owner, sequence);
+  }
+
+  get(task: TaskId, key: string): Promise<Buffer | undefined> {
+    return this.target.get(task, key);
+  }
+
+  scan(task: TaskId, range?: ScanRange): AsyncIterable<readonly [key: string, value: Buffer]> {
+    return this.target.scan(task, range);
+  }
+
+  scanTimers(task: TaskId): AsyncIterable<TimerEntry> {
+    return this.target.scanTimers(task);
+  }
+
+  tasks(): Promise<readonly TaskId[]> {
+    return this.target.tasks();
+  }
+
+  readDocument(name: string): Promise<string | undefined> {
+    return this.target.readDocument(name);
+  }
+
+  writeDocument(name: string, text: string): Promise<void> {
+    return this.target.writeDocument(name, text);
+  }
+
+  restore(task: TaskId, content: TaskContent): Promise<void> {
+    return this.target.restore(task, content);
+  }
+
+  drop(task: TaskId): Promise<void> {
+    return this.target.drop(task);
+  }
+
+  close(): Promise<void> {
+    return this.target.close();
+  }
+}
+
+export class ForwardingLog implements EventLog {
+  readonly identity: string;
+
+  constructor(protected readonly target: EventLog) {
+    this.identity = target.identity;
+  }
+
+  createTopics(specs: readonly TopicSpec[]): Promise<void> {
+    return this.target.createTopics(specs);
+  }
+
+  topic(name: string): TopicSpec {
+    return this.target.topic(name);
+  }
+
+  topics(): readonly TopicSpec[] {
+    return this.target.topics();
+  }
+
+  append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]> {
+    return this.target.append(topic, records);
+  }
+
+  read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {
+    return this.target.read(topic, partition, from, limits);
+  }
+
+  bounds(topic: string, partition: number): Promise<PartitionBounds> {
+    return this.target.bounds(topic, partition);
+  }
+
+  onAppend(topic: string, listener: () => void): () => void {
+    return this.target.onAppend(topic, listener);
+  }
+
+  sendHints(topic: string, hints: readonly Hint[]): void {
+    this.target.sendHints(topic, hints);
+  }
+
+  onHints(topic: string, listener: (hints: readonly Hint[]) => void): () => void {
+    return this.target.onHints(topic, listener);
+  }
+
+  join(group: string, topic: string, listener: AssignmentListener): Promise<Membership> {
+    return this.target.join(group, topic, listener);
+  }
+
+  clean(): Promise<number> {
+    return this.target.clean();
+  }
+
+  close(): Promise<void> {
+    return this.target.close();
+  }
+}
