@@ -1,0 +1,51 @@
+/**
+ * Runs the simulation from the command line: `--seeds N [--from K] [--seed K] [--json]`.
+ *
+ * Failing seeds are told at once with the command that replays them; the last line is JSON.
+ */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { FAULT_KINDS } from './faults.js';
+import { describeFailure, keepFailure, runSeeds } from './seeds.js';
+
+const DEFAULT_SEEDS = 1_000;
+
+async function main(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seeds: { type: 'string', default: String(DEFAULT_SEEDS) },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const from = requireCount(values.seed ?? values.from, 'seed');
+  const count = values.seed === undefined ? requireCount(values.seeds, 'seeds') : 1;
+  const result = await runSeeds({
+    from,
+    count,
+    onRun(run) {
+      if (run.violations.length === 0) return;
+      keepFailure(run, join(process.cwd(), 'test', 'simulation', '.failures'));
+      if (!values.json) print(values.seed === undefined ? describeFailure(run) : run.violations.join('\n'));
+    },
+  });
+  if (!values.json) {
+    print(`${result.records} input records and ${result.events} events in ${result.seeds} runs. Faults injected:`);
+    for (const kind of FAULT_KINDS) print(`  ${kind.padEnd(24)}${String(result.faults[kind]).padStart(9)}`);
+  }
+  const { seeds, seconds, faults } = result;
+  const failed = result.failures.map(({ seed }) => seed);
+  print(JSON.stringify({ seeds, failed, seconds, ...(values.json ? { faults } : {}) }));
+  return failed.length === 0 ? 0 : 1;
+}
+
+function requireCount(text: string, option: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new Error(`--${option} is '${text}'; expected a whole number`);
+}
+
+process.exitCode = await main(process.argv.slice(2));

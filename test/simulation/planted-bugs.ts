@@ -1,0 +1,251 @@
+/**
+ * Bugs on purpose: each undoes one promise of the runtime, and the simulation must find it.
+ *
+ * Where the promise is kept by the store or the log, the port is wrapped; where it is kept inside the task, the method
+ * is replaced while a run lasts. Nothing in the runtime knows of this.
+ */
+import { Task } from '../../streams/runtime/task.js';
+import type { Commit, CommitOutcome, StateStore, TaskHead, TaskId } from '../../streams/state/state-store.js';
+import { taskName } from '../../streams/state/state-store.js';
+import { ConnectionLost } from './process.js';
+import type { Mutation } from './simulation.js';
+import { StoreServer } from './simulated-store.js';
+
+/** Outputs named by a counter of commits and their place in the batch. */
+class CounterIdentity extends StoreServer {
+  private readonly counts = new Map([['', 0]]);
+
+  override commit(task: TaskId, commit: Commit): CommitOutcome {
+    const count = (this.counts.get(commit.previous) ?? 0) + 1;
+    this.counts.set(commit.next, count);
+    const places = new Map<string, number>();
+    const outputs = commit.outputs.map(({ topic, records }) => ({
+      topic,
+      records: records.map((record) => {
+        if (record.origin === undefined) return record;
+        const index = places.get(record.origin.operator) ?? 0;
+        places.set(record.origin.operator, index + 1);
+        return { ...record, origin: { ...record.origin, offset: count, index } };
+      }),
+    }));
+    return super.commit(task, { ...commit, outputs });
+  }
+}
+
+/** Commits when the stored offset is the one the batch began at, whoever wrote it. */
+class FenceByOffset extends StoreServer {
+  private readonly offsets = new Map([['', 0]]);
+
+  override commit(task: TaskId, commit: Commit): CommitOutcome {
+    this.offsets.set(commit.next, commit.offset);
+    const stored = this.memory.headNow(task);
+    if (stored?.offset !== this.offsets.get(commit.previous)) return super.commit(task, commit);
+    return super.commit(task, { ...commit, previous: stored?.commitId ?? '', owner: ownerOf(this, task) });
+  }
+}
+
+/** Commits whatever the store fell back to, as long as the owner is the same: the cache is from before. */
+class CacheOverRollback extends StoreServer {
+  override commit(task: TaskId, commit: Commit): CommitOutcome {
+    const stored = this.memory.headNow(task)?.commitId;
+    if (stored === commit.next || stored === undefined) return super.commit(task, commit);
+    return super.commit(task, { ...commit, previous: stored });
+  }
+}
+
+/** Now and then half of the rows are written, and the connection breaks. */
+class PartialCommit extends StoreServer {
+  private commits = 0;
+
+  override commit(task: TaskId, commit: Commit): CommitOutcome {
+    const before = this.memory.headNow(task);
+    if (this.commits++ % 10 !== 9 || before?.commitId !== commit.previous) return super.commit(task, commit);
+    const puts = commit.puts.slice(0, Math.ceil(commit.puts.length / 2));
+    const half = { ...commit, next: 'half', puts, deletes: [], timersAdded: [], timersRemoved: [], outputs: [] };
+    this.memory.commitNow(task, half);
+    this.memory.checkpoint().tasks.get(taskName(task))!.head = before;
+    this.remember();
+    throw new ConnectionLost('half-way');
+  }
+}
+
+function ownerOf(server: StoreServer, task: TaskId): string {
+  return server.memory.checkpoint().tasks.get(taskName(task))?.owner ?? '';
+}
+
+/** A store with some methods replaced. */
+function changed(store: StateStore, changes: Partial<StateStore>): StateStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const own = (changes as Record<string | symbol, unknown>)[name];
+      if (own !== undefined) return own;
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+/** The offset is committed first, then the state. */
+function offsetFirst(store: StateStore): StateStore {
+  return changed(store, {
+    async commit(task, commit) {
+      const nothing = { puts: [], deletes: [], timersAdded: [], timersRemoved: [], outputs: [] };
+      const between = `${commit.next}-offset`;
+      await store.commit(task, { ...commit, ...nothing, next: between });
+      return store.commit(task, { ...commit, previous: between });
+    },
+  });
+}
+
+/** A new owner takes it that its predecessor has sent everything. */
+function forgetfulOwner(store: StateStore): StateStore {
+  return changed(store, {
+    async acquire(task, owner) {
+      const head = await store.acquire(task, owner);
+      const last = (await store.outbox(task)).at(-1);
+      if (last !== undefined) await store.trimOutbox(task, owner, last.sequence);
+      return head;
+    },
+  });
+}
+
+/** The inside of a task, as mutations see it. */
+interface TaskInside {
+  id: TaskId;
+  owner: string;
+  environment: {
+    log: { append(topic: string, records: unknown): Promise<unknown> };
+    store: StateStore;
+    clock: { sleep(ms: number): Promise<void> };
+  };
+  head: TaskHead;
+  nextMeta: { streamTime: number };
+  mayHaveUnsent: boolean;
+  cache: { clear(): void };
+  deferred: { time: number; offset: number } | undefined;
+  isDeferring: boolean;
+  fireBefore(time: number, offset: number): void;
+}
+
+type Method = (this: TaskInside, ...args: never[]) => unknown;
+
+/** Replaces methods of all tasks until the returned function is called. */
+function replaceMethods(methods: (original: (name: string) => Method) => Record<string, Method>): () => void {
+  const prototype = Task.prototype as unknown as Record<string, Method>;
+  const replaced = methods((name) => prototype[name]!);
+  const before = Object.keys(replaced).map((name) => [name, prototype[name]!] as const);
+  for (const [name, method] of Object.entries(replaced)) prototype[name] = method;
+  return () => {
+    for (const [name, method] of before) prototype[name] = method;
+  };
+}
+
+/** Sends are in flight side by side, and a failed one is tried again while later ones go on. */
+const unorderedSends = (): (() => void) =>
+  replaceMethods(() => ({
+    async sendOutbox() {
+      const { log, store, clock } = this.environment;
+      if (store.delivery === 'atomic') return;
+      const send = async (topic: string, records: unknown): Promise<void> => {
+        for (let tries = 0; tries < 5; tries++) {
+          try {
+            await log.append(topic, records);
+            return;
+          } catch {
+            await clock.sleep(40);
+          }
+        }
+      };
+      for (const entry of await store.outbox(this.id)) {
+        for (const { topic, records } of entry.outputs) void send(topic, records);
+        await store.trimOutbox(this.id, this.owner, entry.sequence);
+      }
+      this.mayHaveUnsent = false;
+    },
+  }));
+
+/** Timers fire once the whole batch is through. */
+const timersAtBatchEnd = (): (() => void) =>
+  replaceMethods((original) => {
+    const [fireBefore, processEntry, process] = [original('fireBefore'), original('processEntry'), original('process')];
+    return {
+      fireBefore(this: TaskInside, ...args: [time: number, offset: number]) {
+        if (this.isDeferring) this.deferred = { time: args[0], offset: args[1] };
+        else Reflect.apply(fireBefore, this, args);
+      },
+      processEntry(this: TaskInside, ...args) {
+        this.isDeferring = true;
+        try {
+          Reflect.apply(processEntry, this, args);
+        } finally {
+          this.isDeferring = false;
+        }
+      },
+      async process(this: TaskInside, ...args) {
+        const end = await (Reflect.apply(process, this, args) as Promise<unknown>);
+        const { deferred } = this;
+        this.deferred = undefined;
+        if (deferred !== undefined) this.fireBefore(deferred.time, deferred.offset);
+        return end;
+      },
+    };
+  });
+
+/** A tick counts whoever sent it. */
+const anybodysTick = (): (() => void) =>
+  replaceMethods(() => ({
+    timeToReach(this: TaskInside, entry: { time: number }) {
+      return Math.max(this.nextMeta.streamTime, entry.time);
+    },
+  }));
+
+/** A commit without a reply counts as not applied: the batch is run again on what the store now holds. */
+const lostReplyIsFailure = (): (() => void) =>
+  replaceMethods(() => ({
+    async commitOnce(this: TaskInside, commit: Commit) {
+      await this.environment.store.commit(this.id, commit);
+    },
+    async reload(this: TaskInside) {
+      const stored = await this.environment.store.head(this.id);
+      if (stored !== undefined) this.head = { ...this.head, commitId: stored.commitId };
+    },
+  }));
+
+export interface PlantedBug {
+  readonly name: string;
+  readonly mutation: Mutation;
+  /** Seeds that were needed to find it when it was planted; a measure of how sharp the simulation is. */
+  readonly foundAfter: number;
+  /** What at least one violation must say: for bugs that would also be found by their looks, their harm. */
+  readonly harm?: RegExp;
+}
+
+export const PLANTED_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'outputs are named by a counter instead of the input offset',
+    mutation: { server: (...made) => new CounterIdentity(...made) },
+    foundAfter: 15,
+    harm: /lost or repeated/,
+  },
+  {
+    name: 'commits are fenced by the offset only',
+    mutation: { server: (...made) => new FenceByOffset(...made) },
+    foundAfter: 7,
+  },
+  {
+    name: 'the cache is kept when the store falls back',
+    mutation: { server: (...made) => new CacheOverRollback(...made) },
+    foundAfter: 3,
+  },
+  { name: 'the offset is committed before the state', mutation: { wrapStore: offsetFirst }, foundAfter: 2 },
+  { name: "a predecessor's outbox is forgotten", mutation: { wrapStore: forgetfulOwner }, foundAfter: 2 },
+  { name: 'outputs are sent late and out of order', mutation: { patch: unorderedSends }, foundAfter: 5 },
+  { name: 'timers fire at the end of the batch', mutation: { patch: timersAtBatchEnd }, foundAfter: 1 },
+  { name: 'ticks of a fenced owner are accepted', mutation: { patch: anybodysTick }, foundAfter: 130 },
+  { name: 'a commit whose reply was lost is applied twice', mutation: { patch: lostReplyIsFailure }, foundAfter: 13 },
+  {
+    name: 'a commit is applied in part',
+    mutation: { server: (...made) => new PartialCommit(...made) },
+    foundAfter: 26,
+  },
+];
