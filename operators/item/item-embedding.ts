@@ -66,9 +66,8 @@ export function createItemEmbeddingOperator(
 ): Operator<ItemEvent, ItemEmbeddingState> {
   const { topic, space, dimensions = 64, epsilon = 0.02, normMax = 4, initialNorm = 0.1 } = config;
   const { learningRate = 0.1, learningRateMin = 0.01, regularisation = 0.02 } = config;
-  const { negatives = 3, negativeShare = 0.3 } = config;
+  const { negatives = 2, negativeShare = 0.3 } = config;
   const user = new Float32Array(dimensions);
-  const other = new Float32Array(dimensions);
   return {
     name: 'item-embedding',
     // Its input carries user vectors, and those were made by reading a table.
@@ -114,7 +113,7 @@ export function createItemEmbeddingOperator(
     for (let n = 0; n < negatives; n++) {
       const back = 2 + (hashOf(offset, n) % eligible);
       const drawn = sample.vectors[(sample.total - back + sample.vectors.length) % sample.vectors.length]!;
-      if (dequantizeVector(drawn, other)) step(state.vector, other, 0, rate * negativeShare);
+      if (drawn.floats.length === dimensions) step(state.vector, drawn.floats, 0, rate * negativeShare);
     }
   }
 

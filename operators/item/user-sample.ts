@@ -6,6 +6,7 @@
  * because an item's own cell only ever sees people who liked the item.
  */
 import type { Operator } from '../../streams/runtime/operator.js';
+import { dequantizeVector, quantizedLength } from '../item-vectors.js';
 import type { ItemEvent } from './item-events.js';
 import { createPackedCodec } from './packed-state.js';
 
@@ -20,8 +21,14 @@ export interface UserSampleConfig {
 export interface UserSampleState {
   /** Vectors ever taken in; the next goes to this modulo the size. */
   total: number;
-  /** Quantized vectors as they arrived. */
-  readonly vectors: Buffer[];
+  readonly vectors: SampledVector[];
+}
+
+export interface SampledVector {
+  /** As it arrived, and as it is stored. */
+  readonly quantized: Buffer;
+  /** The same taken apart, once, because it is drawn several times. */
+  readonly floats: Float32Array;
 }
 
 export function createUserSampleOperator(config: UserSampleConfig): Operator<ItemEvent, UserSampleState> {
@@ -35,11 +42,19 @@ export function createUserSampleOperator(config: UserSampleConfig): Operator<Ite
     process(record, cell) {
       if (record.kind !== 'ItemInteraction' || record.userVector === null || record.space !== space) return;
       const state = cell.getOr(() => ({ total: 0, vectors: [] }));
-      state.vectors[state.total % sampleSize] = record.userVector;
+      const sampled = sampleOf(record.userVector);
+      if (sampled === undefined) return;
+      state.vectors[state.total % sampleSize] = sampled;
       state.total++;
       cell.changed();
     },
   };
+}
+
+/** undefined when the vector is not usable. */
+function sampleOf(quantized: Buffer): SampledVector | undefined {
+  const floats = new Float32Array(Math.max(0, quantized.length - quantizedLength(0)));
+  return dequantizeVector(quantized, floats) ? { quantized, floats } : undefined;
 }
 
 const stateCodec = createPackedCodec<UserSampleState>('user-sample', {
@@ -47,10 +62,13 @@ const stateCodec = createPackedCodec<UserSampleState>('user-sample', {
   write(writer, state) {
     writer.writeLong(state.total);
     writer.writeLong(state.vectors.length);
-    for (const vector of state.vectors) writer.writeBytes(vector);
+    for (const { quantized } of state.vectors) writer.writeBytes(quantized);
   },
   read(reader) {
     const total = reader.readLong();
-    return { total, vectors: Array.from({ length: reader.readCount(1) }, () => reader.readBytes()) };
+    const vectors = Array.from({ length: reader.readCount(1) }, () => {
+      return sampleOf(reader.readBytes()) ?? reader.fail('a user vector is not finite');
+    });
+    return { total, vectors };
   },
 });
