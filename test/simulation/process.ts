@@ -27,6 +27,8 @@ export class ConnectionLost extends Error {}
 interface CallOptions {
   /** The effect may come after the caller has given up. */
   readonly mayBeLate?: boolean;
+  /** Takes effect after all earlier ordered calls of this process, unless those came late. */
+  readonly isOrdered?: boolean;
   /** The process freezes while its request is on the way, and is taken for dead. */
   readonly isStuck?: boolean;
 }
@@ -44,6 +46,8 @@ export class Process implements Clock {
   /** Called when the process freezes in the middle of a call, with the time it will stand still. */
   onStuck: (ms: number) => void = () => undefined;
   private isSevered = false;
+  /** When the latest ordered call takes effect. */
+  private orderedAtMs = 0;
   private readonly held: (() => void)[] = [];
 
   constructor(
@@ -83,7 +87,7 @@ export class Process implements Clock {
   }
 
   /** Asks for `effect`, which happens at one instant somewhere else. */
-  call<T>(effect: () => T, { mayBeLate = false, isStuck = false }: CallOptions = {}): Promise<T> {
+  call<T>(effect: () => T, { mayBeLate = false, isOrdered = false, isStuck = false }: CallOptions = {}): Promise<T> {
     const { scheduler, faults } = this.network;
     return new Promise<T>((resolve, reject) => {
       if (!this.alive) return;
@@ -100,6 +104,10 @@ export class Process implements Clock {
       if (isStuck) {
         travelMs += this.network.random.int(STUCK_MS_MAX);
         this.onStuck(travelMs);
+      }
+      if (isOrdered && !isGivenUp) {
+        this.orderedAtMs = Math.max(this.orderedAtMs, scheduler.elapsedMs + travelMs);
+        travelMs = this.orderedAtMs - scheduler.elapsedMs;
       }
       scheduler.after(travelMs, () => {
         if (this.isSevered) return;

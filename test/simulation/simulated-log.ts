@@ -55,7 +55,7 @@ export class SimulatedLog implements EventLog {
   append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]> {
     // Only what owners write has no key.
     const isStuck = records.some(({ key }) => key === '') && this.network.faults.strikes('stuckTick');
-    return this.process.call(() => this.appendNow(topic, records), { mayBeLate: true, isStuck });
+    return this.process.call(() => this.appendNow(topic, records), { mayBeLate: true, isOrdered: true, isStuck });
   }
 
   private appendNow(topic: string, records: readonly OutgoingRecord[]): readonly AppendReceipt[] {
