@@ -1,0 +1,50 @@
+/**
+ * Makes one feed: the `push` pipeline for a subscription over a user's state, written out once as text.
+ */
+import type { Recommender, RecommendedItem, UserView } from '../node/ports.js';
+import { formatVersion } from './feed-version.js';
+import { feedText } from './protocol.js';
+import type { Subscription } from './subscription.js';
+
+export interface FeedSources {
+  readonly recommender: Recommender;
+  readonly generation: number;
+  readonly newId: () => string;
+}
+
+export interface FeedState {
+  readonly view: UserView;
+  readonly revision: number;
+  readonly now: number;
+}
+
+/** Shared by all subscriptions that asked for the same. */
+export interface Made {
+  readonly requestId: string;
+  readonly text: string;
+  readonly items: readonly RecommendedItem[];
+  readonly eligibleCount: number;
+}
+
+export function makeFeed(sources: FeedSources, subscription: Subscription, state: FeedState): Made {
+  const { recommender, generation, newId } = sources;
+  const { placement, limit, context, causes } = subscription;
+  const { snapshot, partition, offset } = state.view;
+  const { items, eligibleCount } = recommender.recommend({
+    user: snapshot,
+    placement,
+    limit,
+    pipeline: 'push',
+    context,
+    excluded: undefined,
+    now: state.now,
+  });
+  const version = formatVersion({ generation, partition, offset, revision: state.revision });
+  const requestId = newId();
+  return {
+    requestId,
+    text: feedText({ placement, version, requestId, items, eventIds: causes }),
+    items,
+    eligibleCount,
+  };
+}
