@@ -86,6 +86,8 @@ export interface SlateOutcome {
   /** Of a click, by position, examination included. */
   readonly probabilities: readonly number[];
   readonly clicks: number;
+  /** Whether the person met an item lately, before this slate. Ask at once: it changes as the visit goes on. */
+  readonly hasMet: (item: number) => boolean;
 }
 
 export interface BehaviourOptions {
@@ -175,13 +177,14 @@ class Visitor {
     this.wait(300);
     yield { kind: 'viewed', at: this.at, slate, placement };
     const { person } = this.visit;
+    const hasMet = (shown: number): boolean => this.histories.hasMet(person, shown);
     const probabilities = slate.items.map((shown, position) =>
-      placeProbability(this.world, this.taste, { item: shown, position, isMet: this.histories.hasMet(person, shown) }),
+      placeProbability(this.world, this.taste, { item: shown, position, isMet: hasMet(shown) }),
     );
     // Drawn before acting, so that what follows a click does not move the clicks below it.
     const clicked = probabilities.map((probability) => this.random.float() < probability);
     const clicks = clicked.filter(Boolean).length;
-    onSlate?.({ person, at: this.at, taste: this.taste, items: slate.items, probabilities, clicks });
+    onSlate?.({ person, at: this.at, taste: this.taste, items: slate.items, probabilities, clicks, hasMet });
     for (let position = 0; position < slate.items.length; position++) {
       const shown = { slate, placement, position };
       if (clicked[position]!) yield* this.open(slate.items[position]!, { type: 'click', page: placement, shown });

@@ -65,11 +65,13 @@ export class Demand {
     this.group();
   }
 
-  /** Rewrites the tables when `at` lies in another hour than before. */
-  moveTo(at: number): void {
-    const hour = Math.floor(at / HOUR_MS);
+  /** Rewrites the tables when `time` lies in another hour than before. */
+  moveTo(time: number): void {
+    const hour = Math.floor(time / HOUR_MS);
     if (hour === this.hour) return;
     this.hour = hour;
+    // The hour's beginning, not the time: who asks first in an hour must not matter.
+    const at = hour * HOUR_MS;
     this.present = Math.max(1, this.catalogue.publishedCount(at));
     this.seasons = this.seasonsAt(at);
     for (const { item } of this.breaking) this.buzz[item] = 0;

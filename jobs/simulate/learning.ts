@@ -3,7 +3,8 @@
  *
  * Click-through is the mean probability of a click a place, computed from the hidden tastes of the very people who looked:
  * an expectation, so it bears far less noise than counted clicks (reported beside it). The bounds are computed for the
- * same people at the same moments: a slate drawn at random, and the oracle's, which knows the tastes.
+ * same people at the same moments: a slate drawn at random, and the oracle's, which knows the tastes and leaves out what
+ * was met lately.
  *
  * Bounded: at most `BUCKETS_MAX` buckets; when they are full, neighbours are put together and buckets hold twice as many.
  */
@@ -20,6 +21,9 @@ export interface LearningBucket {
   readonly ctr: number;
   /** Clicks a place, counted. */
   readonly ctrCounted: number;
+  /** The bounds, for people of this bucket; 0 when none was compared. */
+  readonly ctrRandom: number;
+  readonly ctrOracle: number;
 }
 
 export interface LearningReport {
@@ -29,7 +33,7 @@ export interface LearningReport {
   /** Of the last bucket that is full. */
   readonly ctrLast: number;
   readonly ctrOracle: number;
-  /** Where the last bucket stands between random (0) and oracle (1). */
+  /** Where the last full bucket stands between its random (0) and its oracle (1). */
   readonly reached: number;
   readonly slates: number;
   readonly clicks: number;
@@ -51,15 +55,15 @@ interface Sums {
   places: number;
   probability: number;
   clicks: number;
+  compared: number;
+  random: number;
+  oracle: number;
 }
 
 export class LearningMeter {
   private buckets: Sums[] = [];
   private bucketSlates: number;
   private slates = 0;
-  private compared = 0;
-  private random = 0;
-  private oracle = 0;
   private readonly draws: Random;
   private readonly compareEvery: number;
 
@@ -79,30 +83,23 @@ export class LearningMeter {
     bucket.places += outcome.items.length;
     bucket.clicks += outcome.clicks;
     for (const probability of outcome.probabilities) bucket.probability += probability;
-    if (this.slates++ % this.compareEvery === 0) this.compare(outcome);
+    if (this.slates++ % this.compareEvery === 0) this.compare(bucket, outcome);
   };
 
   report(): LearningReport {
-    const full = this.buckets.filter((bucket) => bucket.slates >= this.bucketSlates);
-    const first = this.buckets[0];
-    const last = full[full.length - 1] ?? first;
-    const ctrRandom = ratio(this.random, this.compared * SLATE_LENGTH);
-    const ctrOracle = ratio(this.oracle, this.compared * SLATE_LENGTH);
-    const ctrLast = last === undefined ? 0 : ratio(last.probability, last.places);
+    const buckets = this.buckets.map(describeBucket);
+    const whole = describeBucket(this.buckets.reduce(addSums, createSums(0)));
+    const first = buckets[0] ?? whole;
+    const last = buckets.filter((bucket) => bucket.slates >= this.bucketSlates).at(-1) ?? first;
     return {
-      ctrRandom,
-      ctrFirst: first === undefined ? 0 : ratio(first.probability, first.places),
-      ctrLast,
-      ctrOracle,
-      reached: ratio(ctrLast - ctrRandom, ctrOracle - ctrRandom),
+      ctrRandom: whole.ctrRandom,
+      ctrFirst: first.ctr,
+      ctrLast: last.ctr,
+      ctrOracle: whole.ctrOracle,
+      reached: ratio(last.ctr - last.ctrRandom, last.ctrOracle - last.ctrRandom),
       slates: this.slates,
       clicks: this.buckets.reduce((sum, bucket) => sum + bucket.clicks, 0),
-      buckets: this.buckets.map(({ slates, from, places, probability, clicks }) => ({
-        slates,
-        from,
-        ctr: ratio(probability, places),
-        ctrCounted: ratio(clicks, places),
-      })),
+      buckets,
     };
   }
 
@@ -110,7 +107,7 @@ export class LearningMeter {
     const last = this.buckets[this.buckets.length - 1];
     if (last !== undefined && last.slates < this.bucketSlates) return last;
     if (this.buckets.length === BUCKETS_MAX) this.halve();
-    const bucket = { slates: 0, from: at, places: 0, probability: 0, clicks: 0 };
+    const bucket = createSums(at);
     this.buckets.push(bucket);
     return bucket;
   }
@@ -119,29 +116,48 @@ export class LearningMeter {
     this.bucketSlates *= 2;
     this.buckets = this.buckets.flatMap((bucket, i) => {
       const next = this.buckets[i + 1];
-      if (i % 2 === 1 || next === undefined) return [];
-      const { slates, from, places, probability, clicks } = bucket;
-      return {
-        slates: slates + next.slates,
-        from,
-        places: places + next.places,
-        probability: probability + next.probability,
-        clicks: clicks + next.clicks,
-      };
+      return i % 2 === 1 || next === undefined ? [] : addSums(bucket, next);
     });
   }
 
-  private compare({ taste }: SlateOutcome): void {
+  private compare(bucket: Sums, { taste, hasMet }: SlateOutcome): void {
     const { world } = this;
     const sum = (items: readonly number[]): number =>
-      items.reduce(
-        (total, item, position) => total + placeProbability(world, taste, { item, position, isMet: false }),
-        0,
-      );
-    this.random += sum(world.randomSlate(SLATE_LENGTH, this.draws));
-    this.oracle += sum(world.oracleSlate(taste, SLATE_LENGTH));
-    this.compared++;
+      items.reduce((total, item, position) => {
+        return total + placeProbability(world, taste, { item, position, isMet: hasMet(item) });
+      }, 0);
+    bucket.random += sum(world.randomSlate(SLATE_LENGTH, this.draws));
+    bucket.oracle += sum(world.oracleSlate(taste, SLATE_LENGTH, hasMet));
+    bucket.compared++;
   }
+}
+
+function createSums(from: number): Sums {
+  return { slates: 0, from, places: 0, probability: 0, clicks: 0, compared: 0, random: 0, oracle: 0 };
+}
+
+function addSums(a: Sums, b: Sums): Sums {
+  return {
+    slates: a.slates + b.slates,
+    from: a.from,
+    places: a.places + b.places,
+    probability: a.probability + b.probability,
+    clicks: a.clicks + b.clicks,
+    compared: a.compared + b.compared,
+    random: a.random + b.random,
+    oracle: a.oracle + b.oracle,
+  };
+}
+
+function describeBucket(sums: Sums): LearningBucket {
+  return {
+    slates: sums.slates,
+    from: sums.from,
+    ctr: ratio(sums.probability, sums.places),
+    ctrCounted: ratio(sums.clicks, sums.places),
+    ctrRandom: ratio(sums.random, sums.compared * SLATE_LENGTH),
+    ctrOracle: ratio(sums.oracle, sums.compared * SLATE_LENGTH),
+  };
 }
 
 export interface LearningRun {

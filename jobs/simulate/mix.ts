@@ -7,10 +7,10 @@
  *
  * Deterministic: same seed and options, same bytes (with `now` given, up to its times).
  */
-import { encodeRecord } from '../../schemas/codec.js';
-import type { ContextDraft, ImpressionDraft, InteractionDraft, InteractionType } from '../../schemas/records.js';
+import type { InteractionType } from '../../schemas/records.js';
 import type { Random } from '../../streams/random.js';
 import { SLATE_LENGTH } from './behaviour.js';
+import { MixWriter, type MixActor, type MixCounts } from './mix-writer.js';
 import type { Taste } from './people.js';
 import type { TrafficRecord } from './traffic-records.js';
 import { drawFromSums, sumsOf } from './weighted-draw.js';
@@ -36,7 +36,7 @@ export const MIX_DECK: Readonly<Record<InteractionType, number>> = {
 export const INTERACTIONS_PER_IMPRESSION = 3;
 
 export interface MixOptions {
-  /** Default: a world of this seed with `items` and `users`. */
+  /** Default: a world of this seed with `items` and `users`. Not to be driven by anybody else meanwhile. */
   readonly world?: World | undefined;
   readonly items?: number | undefined;
   readonly users?: number | undefined;
@@ -44,19 +44,13 @@ export interface MixOptions {
   readonly batchGroups?: number | undefined;
   /** Event time of a group, ms since epoch; default: 1,000 records a second from the world's start. */
   readonly now?: (() => number) | undefined;
-  /** After so many interactions a visitor logs in: one Identify and one UserUpsert more; default 0: never. */
+  /**
+   * After so many interactions, an anonymous visitor makes a group and logs in: one Identify and one UserUpsert more.
+   * Default 0: never, and every batch is impressions and interactions alone.
+   */
   readonly loginEvery?: number | undefined;
   /** Part of all ids; default `mix-<seed>`. */
   readonly runId?: string | undefined;
-}
-
-export interface MixCounts {
-  interactions: number;
-  impressions: number;
-  identifies: number;
-  profiles: number;
-  /** Of the values. */
-  bytes: number;
 }
 
 export interface Mix extends Iterable<readonly TrafficRecord[]> {
@@ -71,17 +65,14 @@ const ACTIVE_VISITS = 256;
 const GROUPS_PER_VISIT_MAX = 9;
 const BATCH_GROUPS = 50;
 const GROUP_RECORDS = 1 + INTERACTIONS_PER_IMPRESSION;
-/** Of the places of a slate: drawn from what everybody wants; the rest from the person's departments. */
+/** Places of a slate that are drawn from what everybody wants; the rest are from the person's departments. */
 const POPULAR_PLACES = 4;
-const PLACEMENT = 'home';
-const NOT_ATTRIBUTED: ReadonlySet<InteractionType> = new Set(['view']);
+/** Draws that may repeat an item before its neighbours in the catalogue are taken: speed counts more than fidelity. */
+const REDRAWS = 3;
+const DWELL_MOST_MS = 60_000;
 
-interface MixVisit {
-  readonly userId: string;
-  readonly sessionId: string;
+interface MixVisit extends MixActor {
   readonly taste: Taste;
-  readonly utcOffset: number;
-  readonly context: ContextDraft;
   groupsLeft: number;
 }
 
@@ -91,19 +82,18 @@ export function createMix(seed: string | number, options: MixOptions = {}): Mix 
 }
 
 class SeededMix implements Mix {
-  readonly counts: MixCounts = { interactions: 0, impressions: 0, identifies: 0, profiles: 0, bytes: 0 };
+  private readonly writer: MixWriter;
+  private readonly runId: string;
   private readonly random: Random;
   private readonly activity: Float64Array;
-  private readonly runId: string;
-  private readonly visits: MixVisit[] = [];
+  private readonly visits: MixVisit[];
   private readonly deck: InteractionType[];
-  private readonly slate: number[] = new Array<number>(SLATE_LENGTH).fill(0);
-  private dealt = 0;
+  private readonly slate: number[] = [];
+  private readonly slateIds: string[] = [];
+  private dealt: number;
   private groups = 0;
-  private sequence = 0;
   private sessions = 0;
   private logins = 0;
-  private batch: TrafficRecord[] = [];
 
   constructor(
     readonly world: World,
@@ -111,112 +101,91 @@ class SeededMix implements Mix {
     private readonly options: MixOptions,
   ) {
     this.runId = options.runId ?? `mix-${seed}`;
+    this.writer = new MixWriter(this.runId);
     this.random = world.stream(`mix-${seed}`);
     this.activity = sumsOf(world.people.activity);
-    this.deck = Object.entries(MIX_DECK).flatMap(([type, n]) => new Array<InteractionType>(n).fill(type as never));
+    this.deck = (Object.keys(MIX_DECK) as InteractionType[]).flatMap((type) =>
+      new Array<InteractionType>(MIX_DECK[type]).fill(type),
+    );
     this.dealt = this.deck.length;
-    world.demand.moveTo(world.startMs);
-    for (let i = 0; i < ACTIVE_VISITS; i++) this.visits.push(this.openVisit());
+    this.visits = Array.from({ length: ACTIVE_VISITS }, () => this.openVisit());
+  }
+
+  get counts(): Readonly<MixCounts> {
+    return this.writer.counts;
   }
 
   nextBatch(): readonly TrafficRecord[] {
-    this.batch = [];
     const { batchGroups = BATCH_GROUPS, loginEvery = 0 } = this.options;
     for (let i = 0; i < batchGroups; i++) {
-      const ts = this.options.now?.() ?? this.world.startMs + this.groups * GROUP_RECORDS;
-      this.world.demand.moveTo(ts);
       const slot = this.random.int(ACTIVE_VISITS);
-      this.writeGroup(this.visits[slot]!, ts);
-      if (--this.visits[slot]!.groupsLeft === 0) this.visits[slot] = this.openVisit();
-      if (loginEvery > 0 && this.counts.interactions >= (this.logins + 1) * loginEvery) this.writeLogin(ts);
-      this.groups++;
+      const visit = this.visits[slot]!;
+      this.writeGroup(visit);
+      if (--visit.groupsLeft === 0) this.visits[slot] = this.openVisit();
+      if (loginEvery > 0 && this.counts.interactions >= (this.logins + 1) * loginEvery) this.writeLogin();
     }
-    return this.batch;
+    return this.writer.takeBatch();
   }
 
   *[Symbol.iterator](): Generator<readonly TrafficRecord[], never> {
     for (;;) yield this.nextBatch();
   }
 
-  private openVisit(): MixVisit {
-    const { people, startMs } = this.world;
-    const person = drawFromSums(this.activity, 0, this.activity.length, this.random);
-    return this.visitOf(person, people.knownIdOf(person), startMs + this.groups * GROUP_RECORDS);
+  private writeGroup(visit: MixVisit): void {
+    const ts = this.options.now?.() ?? this.worldTime;
+    this.world.demand.moveTo(this.worldTime);
+    this.groups++;
+    this.drawSlate(visit.taste);
+    this.writer.writeImpression(visit, ts, this.slateIds);
+    const { ids, price } = this.world.catalogue;
+    for (let i = 1; i <= INTERACTIONS_PER_IMPRESSION; i++) {
+      const type = this.dealType();
+      const position = type === 'view' ? -1 : this.random.int(SLATE_LENGTH);
+      const item = position < 0 ? this.drawForTaste(visit.taste) : this.slate[position]!;
+      const dwellMs = 500 + this.random.int(DWELL_MOST_MS);
+      this.writer.writeInteraction(visit, {
+        ts: ts + i,
+        type,
+        itemId: ids[item]!,
+        price: price[item]!,
+        dwellMs,
+        position,
+      });
+    }
   }
 
-  private visitOf(person: number, userId: string, at: number): MixVisit {
+  private writeLogin(): void {
+    const person = this.drawPerson();
+    const anonymousId = `${this.runId}-visitor-${this.logins++}`;
+    this.writeGroup(this.visitOf(person, anonymousId));
+    const ts = (this.options.now?.() ?? this.worldTime) + GROUP_RECORDS;
+    this.writer.writeLogin(anonymousId, this.world.people.knownIdOf(person), ts);
+  }
+
+  /** 1 ms a record: the world goes at 1,000 records a second, whatever `now` says. */
+  private get worldTime(): number {
+    return this.world.startMs + this.groups * GROUP_RECORDS;
+  }
+
+  private openVisit(): MixVisit {
+    const person = this.drawPerson();
+    return this.visitOf(person, this.world.people.knownIdOf(person));
+  }
+
+  private drawPerson(): number {
+    return drawFromSums(this.activity, 0, this.activity.length, this.random);
+  }
+
+  private visitOf(person: number, userId: string): MixVisit {
     const { device, os } = this.world.people.deviceOf(person);
     const { code, language, utcOffset } = this.world.people.countryOf(person);
     return {
       userId,
       sessionId: `${this.runId}-s${this.sessions++}`,
-      taste: this.world.tasteAt(person, at),
+      taste: this.world.tasteAt(person, this.worldTime),
       utcOffset,
-      context: { device, os, country: code, language, page: PLACEMENT },
+      context: { device, os, country: code, language, page: 'home' },
       groupsLeft: 1 + this.random.int(GROUPS_PER_VISIT_MAX),
-    };
-  }
-
-  private writeGroup(visit: MixVisit, ts: number): void {
-    this.drawSlate(visit.taste);
-    const requestId = `${this.runId}-r${this.groups}`;
-    const { ids } = this.world.catalogue;
-    const impression: ImpressionDraft = {
-      ...this.commonOf(visit, ts),
-      stage: 'viewed',
-      requestId,
-      placement: PLACEMENT,
-      slate: this.slate.map((item, position) => ({ itemId: ids[item]!, position })),
-    };
-    this.counts.impressions++;
-    this.push(visit.userId, encodeRecord('Impression', impression));
-    for (let i = 0; i < INTERACTIONS_PER_IMPRESSION; i++) this.writeInteraction(visit, { ts: ts + i + 1, requestId });
-  }
-
-  private writeInteraction(visit: MixVisit, { ts, requestId }: { ts: number; requestId: string }): void {
-    const type = this.dealType();
-    const isAttributed = !NOT_ATTRIBUTED.has(type);
-    const position = this.random.int(SLATE_LENGTH);
-    const item = isAttributed ? this.slate[position]! : this.drawForTaste(visit.taste);
-    const isPriced = type === 'purchase' || type === 'addToCart';
-    const draft: InteractionDraft = {
-      ...this.commonOf(visit, ts),
-      type,
-      itemId: this.world.catalogue.ids[item]!,
-      value: isPriced ? this.world.catalogue.price[item]! : type === 'rate' ? 1 + this.random.int(5) : null,
-      currency: isPriced ? 'EUR' : null,
-      quantity: isPriced ? 1 : null,
-      dwellMs: type === 'view' || type === 'click' ? 500 + this.random.int(60_000) : null,
-      attribution: isAttributed ? { requestId, placement: PLACEMENT, position } : null,
-    };
-    this.counts.interactions++;
-    this.push(visit.userId, encodeRecord('Interaction', draft));
-  }
-
-  /** A group under a fresh anonymous id is not needed for its own sake: it gives the Identify something to move. */
-  private writeLogin(ts: number): void {
-    const person = drawFromSums(this.activity, 0, this.activity.length, this.random);
-    const anonymousId = `${this.runId}-visitor-${this.logins++}`;
-    const userId = this.world.people.knownIdOf(person);
-    this.writeGroup(this.visitOf(person, anonymousId, ts), ts);
-    this.groups++;
-    const common = { ts: ts + GROUP_RECORDS, receivedAt: ts + GROUP_RECORDS, producerId: 'mix' };
-    this.counts.identifies++;
-    this.push(anonymousId, encodeRecord('Identify', { ...common, eventId: this.nextId(), anonymousId, userId }));
-    this.counts.profiles++;
-    this.push(userId, encodeRecord('UserUpsert', { ...common, eventId: this.nextId(), userId }));
-  }
-
-  private commonOf(visit: MixVisit, ts: number) {
-    return {
-      eventId: this.nextId(),
-      userId: visit.userId,
-      ts,
-      receivedAt: ts,
-      utcOffset: visit.utcOffset,
-      producerId: 'mix',
-      sessionId: visit.sessionId,
-      context: visit.context,
     };
   }
 
@@ -228,19 +197,16 @@ class SeededMix implements Mix {
     return this.deck[this.dealt++]!;
   }
 
-  /** Ten distinct items. After a few repeats the neighbour in the catalogue does: speed counts more than fidelity here. */
   private drawSlate(taste: Taste): void {
+    const { demand, catalogue } = this.world;
     for (let place = 0; place < SLATE_LENGTH; place++) {
-      let item = place < POPULAR_PLACES ? this.world.demand.draw(this.random) : this.drawForTaste(taste);
-      for (let i = 0; i < SLATE_LENGTH && this.isInSlate(item, place); i++) {
-        item = i < 3 ? this.world.demand.draw(this.random) : (item + 1) % this.world.demand.publishedItems;
+      let item = place < POPULAR_PLACES ? demand.draw(this.random) : this.drawForTaste(taste);
+      for (let i = 0; this.isInSlate(item, place); i++) {
+        item = i < REDRAWS ? demand.draw(this.random) : (item + 1) % demand.publishedItems;
       }
       this.slate[place] = item;
+      this.slateIds[place] = catalogue.ids[item]!;
     }
-  }
-
-  private drawForTaste(taste: Taste): number {
-    return this.world.demand.drawIn(drawDepartment(taste.departments, this.random), this.random);
   }
 
   private isInSlate(item: number, places: number): boolean {
@@ -248,12 +214,7 @@ class SeededMix implements Mix {
     return false;
   }
 
-  private nextId(): string {
-    return `${this.runId}-${this.sequence++}`;
-  }
-
-  private push(key: string, value: Buffer): void {
-    this.counts.bytes += value.length;
-    this.batch.push({ stream: 'user', key, value });
+  private drawForTaste(taste: Taste): number {
+    return this.world.demand.drawIn(drawDepartment(taste.departments, this.random), this.random);
   }
 }

@@ -15,7 +15,6 @@
 import type { Random } from '../../streams/random.js';
 import { TASTE_DIMENSIONS, unitVector } from './catalogue.js';
 import { drawFromSums, hashFloat, sumsOf } from './weighted-draw.js';
-import { COUNTRIES, DEVICES, type Country } from './word-lists.js';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -41,6 +40,38 @@ const HOURS = [
 ];
 /** Wakefulness over a day, on average. */
 export const MEAN_WAKEFULNESS = HOURS.reduce((sum, share) => sum + share, 0) / HOURS.length;
+
+export interface Country {
+  /** ISO 3166-1 alpha-2. */
+  readonly code: string;
+  readonly language: string;
+  /** Local time minus UTC, minutes; without daylight saving. */
+  readonly utcOffset: number;
+  /** Share of people, relative. */
+  readonly share: number;
+}
+
+const COUNTRIES: readonly Country[] = [
+  { code: 'US', language: 'en-US', utcOffset: -300, share: 24 },
+  { code: 'BR', language: 'pt-BR', utcOffset: -180, share: 11 },
+  { code: 'GB', language: 'en-GB', utcOffset: 0, share: 9 },
+  { code: 'DE', language: 'de-DE', utcOffset: 60, share: 12 },
+  { code: 'FR', language: 'fr-FR', utcOffset: 60, share: 8 },
+  { code: 'PL', language: 'pl-PL', utcOffset: 60, share: 4 },
+  { code: 'NG', language: 'en-NG', utcOffset: 60, share: 4 },
+  { code: 'IN', language: 'en-IN', utcOffset: 330, share: 14 },
+  { code: 'JP', language: 'ja-JP', utcOffset: 540, share: 9 },
+  { code: 'AU', language: 'en-AU', utcOffset: 600, share: 5 },
+];
+
+const DEVICES: readonly { readonly device: string; readonly os: string; readonly share: number }[] = [
+  { device: 'phone', os: 'Android', share: 38 },
+  { device: 'phone', os: 'iOS', share: 24 },
+  { device: 'desktop', os: 'Windows', share: 20 },
+  { device: 'desktop', os: 'macOS', share: 9 },
+  { device: 'tablet', os: 'iPadOS', share: 7 },
+  { device: 'tv', os: 'Tizen', share: 2 },
+];
 
 export interface PeopleOptions {
   readonly users: number;

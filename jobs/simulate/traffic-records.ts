@@ -29,7 +29,7 @@ export interface RecordCounts {
   bytes: number;
 }
 
-export const emptyCounts = (): RecordCounts => ({
+const emptyCounts = (): RecordCounts => ({
   items: 0,
   interactions: 0,
   impressions: 0,
@@ -41,7 +41,8 @@ export const emptyCounts = (): RecordCounts => ({
 
 /** What people allow who have said so: the simulated ones allow everything. */
 const CONSENT = { personalization: true, analytics: true };
-export const CATALOGUE_BATCH = 200;
+const PRODUCER_ID = 'simulate';
+const CATALOGUE_BATCH = 200;
 
 export class RecordWriter {
   readonly counts = emptyCounts();
@@ -57,7 +58,7 @@ export class RecordWriter {
   writeItem(item: number, ts: number): TrafficRecord {
     const draft = this.world.catalogue.upsertOf(item, {
       ts,
-      producerId: 'simulate',
+      producerId: PRODUCER_ID,
       eventId: `${this.runId}-i${item}`,
     });
     this.counts.items++;
@@ -93,9 +94,17 @@ export class RecordWriter {
     const { shown, value } = act;
     const isPriced = value !== undefined && act.type !== 'rate';
     this.counts.interactions++;
-    const common = this.commonOf(visit, ts);
+    const common = this.commonOf(visit);
+    // Named one by one: spreading them costs more than encoding the record.
     const record = encodeRecord('Interaction', {
-      ...common,
+      eventId: common.eventId,
+      userId: common.userId,
+      anonymousId: common.anonymousId,
+      ts,
+      receivedAt: ts,
+      utcOffset: common.utcOffset,
+      producerId: PRODUCER_ID,
+      sessionId: visit.sessionId,
       type: act.type,
       itemId: this.world.catalogue.ids[act.item]!,
       value: value ?? null,
@@ -118,9 +127,16 @@ export class RecordWriter {
     const { act, stage, ts } = impression;
     if (stage === 'viewed') this.counts.impressions++;
     else this.counts.served++;
-    const common = this.commonOf(visit, ts);
+    const common = this.commonOf(visit);
     const record = encodeRecord('Impression', {
-      ...common,
+      eventId: common.eventId,
+      userId: common.userId,
+      anonymousId: common.anonymousId,
+      ts,
+      receivedAt: ts,
+      utcOffset: common.utcOffset,
+      producerId: PRODUCER_ID,
+      sessionId: visit.sessionId,
       stage,
       requestId: act.slate.requestId,
       placement: act.placement,
@@ -133,7 +149,7 @@ export class RecordWriter {
   private writeIdentify(person: number, ts: number): TrafficRecord {
     const { people } = this.world;
     const anonymousId = people.anonymousIdOf(person);
-    const draft = { anonymousId, userId: people.knownIdOf(person), ts, receivedAt: ts, producerId: 'simulate' };
+    const draft = { anonymousId, userId: people.knownIdOf(person), ts, receivedAt: ts, producerId: PRODUCER_ID };
     this.counts.identifies++;
     return this.count('user', anonymousId, encodeRecord('Identify', { eventId: this.nextId(), ...draft }));
   }
@@ -148,7 +164,7 @@ export class RecordWriter {
       userId,
       ts,
       receivedAt: ts,
-      producerId: 'simulate',
+      producerId: PRODUCER_ID,
       segments: [people.activity[person]! >= 2 ? 'activity/regular' : 'activity/occasional'],
       traits: { country: code, language, device: people.deviceOf(person).device },
       consent: CONSENT,
@@ -156,18 +172,14 @@ export class RecordWriter {
     return this.count('user', userId, record);
   }
 
-  private commonOf(visit: Visit, ts: number) {
+  private commonOf({ person }: Visit) {
     const { people } = this.world;
-    const isLinked = people.startsAnonymous(visit.person) && this.histories.isKnown(visit.person);
+    const isLinked = people.startsAnonymous(person) && this.histories.isKnown(person);
     return {
       eventId: this.nextId(),
-      userId: this.histories.idOf(visit.person),
-      anonymousId: isLinked ? people.anonymousIdOf(visit.person) : null,
-      ts,
-      receivedAt: ts,
-      utcOffset: people.countryOf(visit.person).utcOffset,
-      producerId: 'simulate',
-      sessionId: visit.sessionId,
+      userId: this.histories.idOf(person),
+      anonymousId: isLinked ? people.anonymousIdOf(person) : null,
+      utcOffset: people.countryOf(person).utcOffset,
     };
   }
 

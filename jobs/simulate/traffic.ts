@@ -58,7 +58,7 @@ export interface TrafficCounts extends RecordCounts {
   /** Records that the target took. */
   published: number;
   visits: number;
-  /** Recommendations that came. */
+  /** Slates that people were shown. */
   slates: number;
   /** Pages without recommendation because too many were awaited. */
   unasked: number;
@@ -236,7 +236,7 @@ export class Traffic {
         },
         at: this.eventTime(ask.at),
       });
-      this.tally.slates++;
+      if (items.length > 0) this.tally.slates++;
       const itemIds = items.map((item) => item.itemId);
       return { requestId, itemIds, items: itemIds.map((id) => this.world.catalogue.indexOf(id)) };
     } catch (error) {

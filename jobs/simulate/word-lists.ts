@@ -1,5 +1,5 @@
 /**
- * The words of the simulated shop: departments with their sections and things, style words, invented brands, countries.
+ * The words of the simulated shop: departments with their sections and things, style words, invented brands.
  *
  * Data only. Orders matter: lists are drawn from by position, so a word moved is another world for the same seed. A
  * section's slug is unique over all departments, because item ids start with it.
@@ -286,35 +286,3 @@ const BRAND_STARTS =
 const BRAND_ENDS = 'erwick holt mere ley stow by field gate'.split(' ');
 /** 160 names. Department d takes every n-th of them, so that brands keep to their trade. */
 export const BRANDS: readonly string[] = BRAND_ENDS.flatMap((end) => BRAND_STARTS.map((start) => start + end));
-
-export interface Country {
-  /** ISO 3166-1 alpha-2. */
-  readonly code: string;
-  readonly language: string;
-  /** Local time minus UTC, minutes; without daylight saving. */
-  readonly utcOffset: number;
-  /** Share of people, relative. */
-  readonly share: number;
-}
-
-export const COUNTRIES: readonly Country[] = [
-  { code: 'US', language: 'en-US', utcOffset: -300, share: 24 },
-  { code: 'BR', language: 'pt-BR', utcOffset: -180, share: 11 },
-  { code: 'GB', language: 'en-GB', utcOffset: 0, share: 9 },
-  { code: 'DE', language: 'de-DE', utcOffset: 60, share: 12 },
-  { code: 'FR', language: 'fr-FR', utcOffset: 60, share: 8 },
-  { code: 'PL', language: 'pl-PL', utcOffset: 60, share: 4 },
-  { code: 'NG', language: 'en-NG', utcOffset: 60, share: 4 },
-  { code: 'IN', language: 'en-IN', utcOffset: 330, share: 14 },
-  { code: 'JP', language: 'ja-JP', utcOffset: 540, share: 9 },
-  { code: 'AU', language: 'en-AU', utcOffset: 600, share: 5 },
-];
-
-export const DEVICES: readonly { readonly device: string; readonly os: string; readonly share: number }[] = [
-  { device: 'phone', os: 'Android', share: 38 },
-  { device: 'phone', os: 'iOS', share: 24 },
-  { device: 'desktop', os: 'Windows', share: 20 },
-  { device: 'desktop', os: 'macOS', share: 9 },
-  { device: 'tablet', os: 'iPadOS', share: 7 },
-  { device: 'tv', os: 'Tizen', share: 2 },
-];

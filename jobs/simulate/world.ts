@@ -34,7 +34,7 @@ export interface WorldOptions {
   readonly seasonDays?: number | undefined;
   /** Items that break into the news, a day; default 3. */
   readonly breakingPerDay?: number | undefined;
-  /** Share of the items that is published after the start, within 30 days; default 0.03. */
+  /** Share of the items that is published after the start, within 30 days: 0 to 0.5; default 0.03. */
   readonly upcomingShare?: number | undefined;
   /** Address of an item's picture; default a data: URL that holds the picture. */
   readonly pictureUrl?: ((itemId: string) => string) | undefined;
@@ -44,6 +44,12 @@ export const WORLD_START_MS = Date.UTC(2025, 0, 6);
 const ITEMS = { least: 50, most: 100_000 };
 const USERS = { least: 10, most: 1_000_000 };
 const CATEGORIES = { least: 12, most: 20 };
+/** Half of the fewest items is still more than a slate. */
+const UPCOMING_SHARE = { least: 0, most: 0.5, isFraction: true };
+const ANONYMOUS_SHARE = { least: 0, most: 1, isFraction: true };
+const DRIFT_DAYS = { least: 0.01, most: Infinity, isFraction: true };
+const SEASON_DAYS = { least: 0.01, most: Infinity, isFraction: true };
+const BREAKING_PER_DAY = { least: 0, most: 1_000, isFraction: true };
 
 const BIAS = -3.4;
 const DEPARTMENT_WEIGHT = 0.9;
@@ -73,37 +79,61 @@ export interface World {
 
 /** @throws CONFIG_INVALID listing every option out of bounds */
 export function createWorld(options: WorldOptions): World {
-  const { items = 2_000, users = 5_000, categories = 16 } = options;
-  requireBounds({ items: [items, ITEMS], users: [users, USERS], categories: [categories, CATEGORIES] });
-  return new SeededWorld(options, { items, users, categories });
+  const {
+    seed,
+    items = 2_000,
+    users = 5_000,
+    categories = 16,
+    startMs = WORLD_START_MS,
+    anonymousShare = 0.25,
+    driftDays = 20,
+    seasonDays = 90,
+    breakingPerDay = 3,
+    upcomingShare = 0.03,
+    pictureUrl,
+  } = options;
+  requireBounds({
+    items: [items, ITEMS],
+    users: [users, USERS],
+    categories: [categories, CATEGORIES],
+    upcomingShare: [upcomingShare, UPCOMING_SHARE],
+    anonymousShare: [anonymousShare, ANONYMOUS_SHARE],
+    driftDays: [driftDays, DRIFT_DAYS],
+    seasonDays: [seasonDays, SEASON_DAYS],
+    breakingPerDay: [breakingPerDay, BREAKING_PER_DAY],
+  });
+  const random = seededRandom(String(seed)).stream('world');
+  const catalogue = new Catalogue(
+    { items, departments: categories, upcomingShare, startMs, pictureUrl },
+    random.stream('catalogue'),
+  );
+  const departmentSizes = new Float64Array(categories);
+  for (const department of catalogue.department) departmentSizes[department]!++;
+  const people = new People({ users, anonymousShare, driftDays, startMs, departmentSizes }, random.stream('people'));
+  const demand = new Demand(catalogue, { startMs, seasonDays, breakingPerDay }, random.stream('demand'));
+  demand.moveTo(startMs);
+  return new SeededWorld(String(seed), startMs, { catalogue, people, demand, random });
+}
+
+interface WorldParts {
+  readonly catalogue: Catalogue;
+  readonly people: People;
+  readonly demand: Demand;
+  readonly random: Random;
 }
 
 class SeededWorld implements World {
-  readonly seed: string;
-  readonly startMs: number;
   readonly catalogue: Catalogue;
   readonly people: People;
   readonly demand: Demand;
   private readonly random: Random;
 
-  constructor(options: WorldOptions, sizes: { items: number; users: number; categories: number }) {
-    this.seed = String(options.seed);
-    this.random = seededRandom(this.seed).stream('world');
-    const startMs = (this.startMs = options.startMs ?? WORLD_START_MS);
-    const { upcomingShare = 0.03, pictureUrl, anonymousShare = 0.25, driftDays = 20 } = options;
-    this.catalogue = new Catalogue(
-      { items: sizes.items, departments: sizes.categories, upcomingShare, startMs, pictureUrl },
-      this.random.stream('catalogue'),
-    );
-    const departmentSizes = new Float64Array(sizes.categories);
-    for (const department of this.catalogue.department) departmentSizes[department]!++;
-    this.people = new People(
-      { users: sizes.users, anonymousShare, driftDays, startMs, departmentSizes },
-      this.random.stream('people'),
-    );
-    const { seasonDays = 90, breakingPerDay = 3 } = options;
-    this.demand = new Demand(this.catalogue, { startMs, seasonDays, breakingPerDay }, this.random.stream('demand'));
-    this.demand.moveTo(startMs);
+  constructor(
+    readonly seed: string,
+    readonly startMs: number,
+    parts: WorldParts,
+  ) {
+    ({ catalogue: this.catalogue, people: this.people, demand: this.demand, random: this.random } = parts);
   }
 
   stream(name: string): Random {
@@ -185,11 +215,20 @@ function distinct(n: number, draw: (place: number) => number): number[] {
   return drawn;
 }
 
-function requireBounds(
-  checks: Record<string, readonly [number, { readonly least: number; readonly most: number }]>,
-): void {
+interface Bounds {
+  readonly least: number;
+  readonly most: number;
+  readonly isFraction?: boolean;
+}
+
+function requireBounds(checks: Record<string, readonly [number, Bounds]>): void {
+  const fits = (value: number, { least, most, isFraction }: Bounds): boolean =>
+    value >= least && value <= most && (isFraction === true || Number.isInteger(value));
   const faults = Object.entries(checks)
-    .filter(([, [value, { least, most }]]) => !Number.isInteger(value) || value < least || value > most)
-    .map(([name, [value, { least, most }]]) => `${name} is ${value}, expected an integer from ${least} to ${most}`);
+    .filter(([, [value, bounds]]) => !fits(value, bounds))
+    .map(([name, [value, bounds]]) => {
+      const kind = bounds.isFraction === true ? 'a number' : 'an integer';
+      return `${name} is ${value}, expected ${kind} from ${bounds.least} to ${bounds.most}`;
+    });
   if (faults.length > 0) throw new EngineError('CONFIG_INVALID', `Simulated world: ${faults.join('; ')}.`);
 }
