@@ -22,6 +22,7 @@ import { hash32 } from '../../schemas/ids.js';
 import type { ItemInteraction } from '../../schemas/records.js';
 import type { Operator } from '../../streams/runtime/operator.js';
 import { dequantizeVector } from '../item-vectors.js';
+import { allocateFloats } from '../pooled-floats.js';
 import type { ItemEvent } from './item-events.js';
 import { createPackedCodec, readFloats, writeFloats } from './packed-state.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
@@ -91,7 +92,8 @@ export function createItemEmbeddingOperator(
       cell.changed();
       if (!hasMoved(state, epsilon)) return;
       state.published.set(state.vector);
-      const vector = Buffer.from(state.vector.buffer.slice(0));
+      const { buffer, byteOffset, byteLength } = state.vector;
+      const vector = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
       const value = { itemId: context.key, version: context.offset, space, vector, updates: state.updates };
       context.publish(topic, tableKey(context.key, 'embedding'), encodeRecord('ItemEmbeddingState', value));
     },
@@ -140,11 +142,11 @@ export function createItemEmbeddingOperator(
 
   /** A direction of its own for each item, the same in every replay. */
   function initialState(itemId: string): ItemEmbeddingState {
-    const vector = new Float32Array(dimensions);
+    const vector = allocateFloats(dimensions);
     const seed = hash32(itemId);
     const amplitude = initialNorm * Math.sqrt(3 / dimensions);
     for (let k = 0; k < dimensions; k++) vector[k] = amplitude * (hashOf(seed, k) / 2 ** 31 - 1);
-    return { space, updates: 0, vector, published: new Float32Array(dimensions) };
+    return { space, updates: 0, vector, published: allocateFloats(dimensions) };
   }
 }
 
@@ -180,8 +182,8 @@ function createStateCodec() {
       const space = reader.readString();
       const updates = reader.readLong();
       const length = reader.readCount(8);
-      const vector = readFloats(reader, new Float32Array(length));
-      return { space, updates, vector, published: readFloats(reader, new Float32Array(length)) };
+      const vector = readFloats(reader, allocateFloats(length));
+      return { space, updates, vector, published: readFloats(reader, allocateFloats(length)) };
     },
   });
 }

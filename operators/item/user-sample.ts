@@ -42,18 +42,20 @@ export function createUserSampleOperator(config: UserSampleConfig): Operator<Ite
     process(record, cell) {
       if (record.kind !== 'ItemInteraction' || record.userVector === null || record.space !== space) return;
       const state = cell.getOr(() => ({ total: 0, vectors: [] }));
-      const sampled = sampleOf(record.userVector);
+      const place = state.total % sampleSize;
+      const sampled = sampleOf(record.userVector, state.vectors[place]?.floats);
       if (sampled === undefined) return;
-      state.vectors[state.total % sampleSize] = sampled;
+      state.vectors[place] = sampled;
       state.total++;
       cell.changed();
     },
   };
 }
 
-/** undefined when the vector is not usable. */
-function sampleOf(quantized: Buffer): SampledVector | undefined {
-  const floats = new Float32Array(Math.max(0, quantized.length - quantizedLength(0)));
+/** undefined when the vector is not usable. `reusable` is memory that nobody looks at any more. */
+function sampleOf(quantized: Buffer, reusable?: Float32Array): SampledVector | undefined {
+  const dimensions = Math.max(0, quantized.length - quantizedLength(0));
+  const floats = reusable?.length === dimensions ? reusable : new Float32Array(dimensions);
   return dequantizeVector(quantized, floats) ? { quantized, floats } : undefined;
 }
 

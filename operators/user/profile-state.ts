@@ -31,7 +31,7 @@ export interface ProfileState {
   readonly blockedItems: string[];
   readonly dislikedItems: string[];
   /** Interactions by type, in the order of INTERACTION_TYPES. */
-  readonly counts: Float64Array;
+  readonly counts: number[];
   /** From the last user upsert. */
   segments: readonly string[];
   segmentsAt: number;
@@ -63,7 +63,7 @@ export function emptyProfileState(): ProfileState {
     seenOldest: 0,
     blockedItems: [],
     dislikedItems: [],
-    counts: new Float64Array(INTERACTION_TYPES.length),
+    counts: INTERACTION_TYPES.map(() => 0),
     segments: [],
     segmentsAt: 0,
     device: null,
@@ -146,7 +146,7 @@ export const profileCodec = createLayoutCodec<ProfileState>({
     const blockedItems = readStrings(reader);
     const dislikedItems = readStrings(reader);
     // Types are appended to the schema's enum: an older state has fewer counts.
-    const counts = new Float64Array(INTERACTION_TYPES.length);
+    const counts: number[] = INTERACTION_TYPES.map(() => 0);
     const known = readLength(reader);
     for (let i = 0; i < known; i++) counts[i] = reader.readLong();
     return {

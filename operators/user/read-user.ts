@@ -124,7 +124,7 @@ export function describeUser(user: UserSnapshot, options: DescribeOptions) {
     blockedItems: profile?.blockedItems ?? [],
     dislikedItems: profile?.dislikedItems ?? [],
     counts: Object.fromEntries(
-      Array.from(profile?.counts ?? [], (count, i) => [typeAt(i), count] as const).filter(([, count]) => count > 0),
+      (profile?.counts ?? []).map((count, i) => [typeAt(i), count] as const).filter(([, count]) => count > 0),
     ),
     affinities: {
       categories: topOf(affinity, 'categories', options),

@@ -129,7 +129,7 @@ export function writeRing(
 
 /** Fills `target` with its first `count` elements. */
 export function readRing(target: Uint32Array | Uint16Array, count: number, from: BinaryReader): void {
-  new Uint8Array(target.buffer).set(from.readFixed(count * target.BYTES_PER_ELEMENT));
+  new Uint8Array(target.buffer, target.byteOffset).set(from.readFixed(count * target.BYTES_PER_ELEMENT));
 }
 
 /** Typed arrays are little-endian on every platform that Node is built for but s390x, which is not supported. */

@@ -18,6 +18,7 @@
  */
 import { hash32 } from '../../schemas/ids.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
+import { allocateFloats } from '../pooled-floats.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, typeAt, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
 import { bytesOf, createLayoutCodec, readLength } from './state-bytes.js';
@@ -201,7 +202,7 @@ function startVector(items: ItemVectors, userId: string, scale: number): UserEmb
 /** Uniform numbers of the given standard deviation (half-width scale × √3), a function of person and space. */
 export function initialVector(userId: string, space: string, dimensions: number, scale: number): Float32Array {
   const seed = hash32(userId) ^ hash32(space);
-  const vector = new Float32Array(dimensions);
+  const vector = allocateFloats(dimensions);
   const width = scale * Math.sqrt(12);
   for (let k = 0; k < dimensions; k++) vector[k] = (drawn(seed, k) / 2 ** 32 - 0.5) * width;
   return vector;
@@ -231,7 +232,7 @@ export const userEmbeddingCodec = createLayoutCodec<UserEmbeddingState>({
     const updates = reader.readLong();
     const length = readLength(reader);
     const bytes = reader.readFixed(length * BYTES_PER_FLOAT);
-    const vector = new Float32Array(length);
+    const vector = allocateFloats(length);
     for (let k = 0; k < length; k++) vector[k] = bytes.readFloatLE(k * BYTES_PER_FLOAT);
     return { space, vector, updates };
   },
