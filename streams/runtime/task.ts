@@ -279,7 +279,7 @@ export class Task {
       firstTime: found.timers[0]?.time ?? Infinity,
       horizon: last?.time ?? timersBefore,
     };
-    this.timers.begin(found.timers, plan.horizon);
+    this.timers.begin(found.timers, plan.horizon, last);
     return plan;
   }
 

@@ -20,9 +20,10 @@ export class TimerQueue {
   private readonly added = new Map<string, TimerEntry>();
   private readonly removed = new Map<string, TimerEntry>();
   private horizon = -Infinity;
+  private last: TimerEntry | undefined;
 
-  /** Starts a batch: `due` are all stored timers with time < horizon. */
-  begin(due: readonly TimerEntry[], horizon: number): void {
+  /** Starts a batch: `due` are all stored timers with time < horizon and, given `last`, all up to and with that one. */
+  begin(due: readonly TimerEntry[], horizon: number, last?: TimerEntry): void {
     this.heap.length = 0;
     this.queued.clear();
     this.cleared.clear();
@@ -30,6 +31,7 @@ export class TimerQueue {
     this.added.clear();
     this.removed.clear();
     this.horizon = horizon;
+    this.last = last;
     for (const timer of due) {
       const id = timerId(timer);
       this.stored.add(id);
@@ -41,8 +43,13 @@ export class TimerQueue {
     const id = timerId(timer);
     this.cleared.delete(id);
     this.removed.delete(id);
-    if (timer.time < this.horizon && !this.queued.has(id)) this.push({ ...timer, id });
+    if (this.isInReach(timer) && !this.queued.has(id)) this.push({ ...timer, id });
     if (!this.stored.has(id)) this.added.set(id, timer);
+  }
+
+  /** Whether every stored timer that comes before this one is loaded. */
+  private isInReach(timer: TimerEntry): boolean {
+    return timer.time < this.horizon || (this.last !== undefined && compareTimers(timer, this.last) <= 0);
   }
 
   clear(timer: TimerEntry): void {

@@ -150,6 +150,33 @@ describe('a timer that failed', () => {
   });
 });
 
+describe('a timer that sets itself again for its own time', () => {
+  const twice: Operator<CountRecord, { fired: number }> = {
+    name: 'twice',
+    purity: 'log-pure',
+    state: jsonCodec<{ fired: number }>(),
+    process(_record, cell, context) {
+      cell.getOr(() => ({ fired: 0 }));
+      context.setTimer(10);
+    },
+    fire(cell, context) {
+      if (++cell.get()!.fired === 1) context.setTimer(10);
+      cell.changed();
+      context.emit(OUTPUT, context.key, Buffer.from(`${context.key}${cell.get()!.fired}`));
+    },
+  };
+
+  it('fires again before other keys have their turn, wherever batches are cut', async () => {
+    for (const timersMax of [1, 2, 100]) {
+      const driver = await TestDriver.create(countingStage({ operators: [twice] }), { task: { timersMax } });
+      await driver.pipe(count('a', 0), count('b', 0), count('c', 0));
+      await driver.pipe(count('z', 9), count('a', 11));
+      const fired = driver.outputs(OUTPUT).map(({ value }) => value.toString());
+      expect(fired).toEqual(['a1', 'a2', 'b1', 'b2', 'c1', 'c2', 'z1', 'z2']);
+    }
+  });
+});
+
 describe('a repeated message', () => {
   it('is no occasion for timers, wherever batches are cut', async () => {
     const origin = { source: 's', operator: 'o', offset: 1, index: 0 };
