@@ -247,12 +247,6 @@ export function rowVersion(stored: Buffer): number {
   return stored.readDoubleLE(1);
 }
 
-/** The stored row without its version: equal for equal states, however batches were cut. */
-export function rowStateBytes(stored: Buffer): Buffer {
-  requireHeader(stored, '?');
-  return stored.subarray(9);
-}
-
 /** Calls back for each cell of a stored row with its operator-name hash. */
 export function forEachCell(stored: Buffer, visit: (hash: number, version: number, bytes: Buffer) => void): void {
   const count = stored[9]!;

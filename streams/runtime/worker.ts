@@ -5,7 +5,7 @@
  * wall clock and the partition is idle, the loop appends a tick with its owner's token, so that time moves the same
  * way when the log is replayed. Faults that may pass are retried with growing pauses; final ones stop the worker.
  */
-import { EngineError, isEngineError } from '../../schemas/errors.js';
+import { isEngineError } from '../../schemas/errors.js';
 import type { AssignmentListener, Membership } from '../log/event-log.js';
 import type { Logger } from '../logger.js';
 import { taskName } from '../state/state-store.js';
@@ -238,9 +238,4 @@ class TaskLoop {
 /** Errors after which a task must not go on. Everything else may pass: full disks, unreachable servers. */
 function isFinal(error: unknown): boolean {
   return isEngineError(error) && !error.retriable;
-}
-
-/** Wraps what stopped a worker for people. */
-export function stoppedError(task: string, cause: unknown): EngineError {
-  return new EngineError('TASK_FAILED', `Task ${task} stopped: ${String(cause)}`, { cause, context: { task } });
 }
