@@ -60,7 +60,7 @@ export interface AnswerBody {
   readonly errors: readonly ToldResult[];
   readonly items: readonly (RecommendedItem & { position: number; title: string })[];
   readonly requestId: string;
-  readonly cursor: string;
+  readonly cursor: string | undefined;
   readonly version: string;
   readonly generatedAt: number;
   readonly operators: Readonly<Record<string, unknown>>;

@@ -53,7 +53,7 @@ describe('recommendations', () => {
       seen.push(...body.items.map((item) => item.itemId));
       requestIds.add(body.requestId);
       engine.move('ada', 'e', 'item-49');
-      cursor = body.cursor as string | undefined;
+      cursor = body.cursor;
     }
     expect(seen).toEqual(Array.from({ length: 50 }, (_, i) => `item-${i}`));
     expect(requestIds.size).toBe(5);
@@ -74,10 +74,10 @@ describe('recommendations', () => {
     const { body } = await engine.call('GET', '/v1/users/ada/recommendations?limit=2');
     const at = (user: string, cursor: string) =>
       engine.call('GET', `/v1/users/${user}/recommendations?cursor=${cursor}`);
-    expect((await at('bob', body.cursor)).body.error.code).toBe('REQUEST_INVALID');
+    expect((await at('bob', body.cursor!)).body.error.code).toBe('REQUEST_INVALID');
     expect((await at('ada', 'rubbish')).body.error.code).toBe('REQUEST_INVALID');
     await clock.advance(1_001);
-    const expired = await at('ada', body.cursor);
+    const expired = await at('ada', body.cursor!);
     expect([expired.status, expired.body.error.code]).toEqual([410, 'CURSOR_EXPIRED']);
   });
 

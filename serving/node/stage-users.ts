@@ -1,0 +1,77 @@
+/**
+ * What stage 1 stored of a person, in the shape that retrieval asks for: the bridge between operators and serving.
+ *
+ * Parts are decoded when they are asked for; a person who said no to personalization has no taste here.
+ */
+import { topAffinities } from '../../operators/user/affinity.js';
+import { hasSeen } from '../../operators/user/profile-state.js';
+import { readUser, type UserSnapshot as StoredUser } from '../../operators/user/read-user.js';
+import { hash32, sessionRef } from '../../schemas/ids.js';
+import { readCell, rowVersion } from '../../streams/runtime/row.js';
+import type { UserSnapshot } from './ports.js';
+
+export interface StageUsersConfig {
+  /** As configured for the session operator. */
+  readonly sessionGapMs: number;
+  /** As configured for the affinity operator. */
+  readonly affinityHalfLifeMs: number;
+}
+
+/** Categories that retrieval is told of. */
+const CATEGORIES_MAX = 8;
+const NOBODY: UserSnapshot = {
+  sessionItems: [],
+  recentItems: [],
+  seen: () => false,
+  blockedItems: new Set(),
+  categoryAffinities: [],
+  segments: [],
+  embedding: undefined,
+  embeddingSpace: undefined,
+};
+
+/** The id that an id became; for `UserStatesOptions.aliasOf`. */
+export function aliasOfRow(row: Buffer): string | undefined {
+  return stored(row, '').movedTo;
+}
+
+/** For `UserStatesOptions.snapshotOf`. */
+export function createSnapshotOf(config: StageUsersConfig) {
+  return (row: Buffer | undefined, now: number, userId: string): UserSnapshot => {
+    if (row === undefined) return NOBODY;
+    const user = stored(row, userId);
+    const { profile, segments } = user;
+    const blocked = [...(profile?.blockedItems ?? []), ...(profile?.dislikedItems ?? [])];
+    return {
+      ...tasteOf(user, now, config),
+      seen: (itemId) => profile !== undefined && hasSeen(profile, hash32(itemId)),
+      blockedItems: blocked.length === 0 ? NOBODY.blockedItems : new Set(blocked),
+      segments,
+    };
+  };
+}
+
+function tasteOf(
+  user: StoredUser,
+  now: number,
+  config: StageUsersConfig,
+): Omit<UserSnapshot, 'seen' | 'blockedItems' | 'segments'> {
+  if (!user.mayPersonalize) return NOBODY;
+  const { profile, affinity, embedding } = user;
+  const session = user.openSessionAt(now, config.sessionGapMs);
+  const refTime = affinity?.refTime ?? 0;
+  const options = { refTime, time: now, halfLifeMs: config.affinityHalfLifeMs, max: CATEGORIES_MAX };
+  const categories = affinity === undefined ? [] : topAffinities(affinity.categories, options);
+  return {
+    // Stored newest first; retrieval wants the latest last.
+    sessionItems: session === undefined ? [] : [...session.items.names].reverse(),
+    recentItems: profile?.recentItems ?? [],
+    categoryAffinities: categories.map(({ name, weight }) => ({ category: name, weight })),
+    embedding: embedding?.vector,
+    embeddingSpace: embedding?.space,
+    sessionRef: session === undefined ? undefined : sessionRef(user.userId, session.id),
+  };
+}
+
+const stored = (row: Buffer, userId: string): StoredUser =>
+  readUser(userId, rowVersion(row), (operator) => readCell(operator, row));
