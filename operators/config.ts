@@ -19,7 +19,8 @@ export const operatorsSection = defineSection(
       min: 0,
       max: 3_650 * DAY_MS,
       unit: 'ms',
-      description: 'How far behind the partition’s time a record may lie and still change a session. Raise it to import files that are not in time order.',
+      description:
+        'How far behind the partition’s time a record may lie and still change a session. Raise it to import files that are not in time order.',
     }),
     sessionsRetained: setting.integer({
       default: 16,

@@ -37,7 +37,10 @@ export async function runThroughput(context: CommandContext, options: Throughput
   const directory = mkdtempSync(join(tmpdir(), 'freshet-throughput-'));
   const engine = await Engine.open({ config: loadConfig(options), directory, clock, random, logger });
   try {
-    const filled = options.file === undefined ? await fillWithMix(engine, options) : await fillFromFile(engine, options.file, options);
+    const filled =
+      options.file === undefined
+        ? await fillWithMix(engine, options)
+        : await fillFromFile(engine, options.file, options);
     terminal.say(`filled with ${filled.events} events; running both stages`);
     const cost = await measure(clock, async () => {
       await engine.start();
@@ -63,7 +66,11 @@ export async function runThroughput(context: CommandContext, options: Throughput
 }
 
 async function fillFromFile(engine: Engine, file: string, options: ThroughputOptions): Promise<Filled> {
-  const { rows } = await importInto(engine, { file, mapping: mappingPath(options.mapping), limit: options.limit }, () => undefined);
+  const { rows } = await importInto(
+    engine,
+    { file, mapping: mappingPath(options.mapping), limit: options.limit },
+    () => undefined,
+  );
   return { events: rows, details: {} };
 }
 

@@ -115,7 +115,9 @@ export async function runW1(context: CommandContext, options: W1Options): Promis
   const directory = mkdtempSync(join(tmpdir(), 'freshet-w1-'));
   const storage = await openEmbeddedStorage({ directory, sync: 'always', clock, random });
   try {
-    await storage.log.createTopics([INPUT, OUTPUT].map((name) => ({ name, partitions: PARTITIONS, class: 'event' as const })));
+    await storage.log.createTopics(
+      [INPUT, OUTPUT].map((name) => ({ name, partitions: PARTITIONS, class: 'event' as const })),
+    );
     const clicks = await readClicks(options);
     terminal.say(`filling topic '${INPUT}' with ${clicks.length} clicks`);
     await fill(storage, clicks);
@@ -123,7 +125,7 @@ export async function runW1(context: CommandContext, options: W1Options): Promis
     const gaps: number[] = [];
     const cost = await measure(clock, async () => {
       let committed = clock.monotonic();
-      for (let hasInput = true; hasInput; ) {
+      for (let hasInput = true; hasInput;) {
         hasInput = false;
         for (const task of tasks) {
           if ((await task.step()) > 0) hasInput = true;
@@ -173,8 +175,17 @@ async function fill(storage: EmbeddedStorage, clicks: readonly Click[]): Promise
 
 async function openTasks({ clock, random }: CommandContext, { log, store }: EmbeddedStorage): Promise<Task[]> {
   buildTopology('w1', [stage]);
-  const options = { ...DEFAULT_TASK_OPTIONS, batchRecordsMax: BATCH_RECORDS, batchBytesMax: 64 << 20, outputBytesMax: 64 << 20, sliceMs: Infinity };
-  const tasks = Array.from({ length: PARTITIONS }, (_, partition) => new Task(stage, partition, { log, store, clock, random }, options));
+  const options = {
+    ...DEFAULT_TASK_OPTIONS,
+    batchRecordsMax: BATCH_RECORDS,
+    batchBytesMax: 64 << 20,
+    outputBytesMax: 64 << 20,
+    sliceMs: Infinity,
+  };
+  const tasks = Array.from(
+    { length: PARTITIONS },
+    (_, partition) => new Task(stage, partition, { log, store, clock, random }, options),
+  );
   for (const task of tasks) await task.open();
   return tasks;
 }
@@ -215,7 +226,7 @@ async function readOutputs({ log }: EmbeddedStorage): Promise<Summary> {
   let crc = 0;
   for (let partition = 0; partition < PARTITIONS; partition++) {
     const { start, end } = await log.bounds(OUTPUT, partition);
-    for (let offset = start; offset < end; ) {
+    for (let offset = start; offset < end;) {
       const batch = await log.read(OUTPUT, partition, offset, { recordsMax: 10_000, bytesMax: 16 << 20 });
       for (const { value } of batch.records) {
         const session = sessionType.decode(value);

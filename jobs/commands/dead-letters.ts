@@ -74,7 +74,7 @@ async function* deadLetters(engine: Engine, code: string | null): AsyncIterable<
   const topic = engine.topic('deadLetters');
   for (let partition = 0; partition < log.topic(topic).partitions; partition++) {
     const { start, end } = await log.bounds(topic, partition);
-    for (let offset = start; offset < end; ) {
+    for (let offset = start; offset < end;) {
       const batch = await log.read(topic, partition, offset, READ_LIMITS);
       for (const { value } of batch.records) {
         const letter = decodeRecord(value);

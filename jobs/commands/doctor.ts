@@ -17,9 +17,16 @@ const FREE_BYTES_MIN = 1 << 30;
 const SYNCS = 50;
 
 export async function runDoctor(context: CommandContext, options: DataOptions): Promise<void> {
-  const findings: Finding[] = [checkNode(), checkMachine(), checkDisk(options.data), checkSync(context), checkConfig(options)];
+  const findings: Finding[] = [
+    checkNode(),
+    checkMachine(),
+    checkDisk(options.data),
+    checkSync(context),
+    checkConfig(options),
+  ];
   if (existsSync(options.data)) findings.push(await checkData(context, options));
-  for (const { check, ok, found } of findings) context.terminal.say(`${ok ? 'ok  ' : 'FAIL'} ${check.padEnd(14)} ${found}`);
+  for (const { check, ok, found } of findings)
+    context.terminal.say(`${ok ? 'ok  ' : 'FAIL'} ${check.padEnd(14)} ${found}`);
   const failed = findings.filter(({ ok }) => !ok).length;
   context.terminal.result({ failed, findings });
   if (failed > 0) process.exitCode = 1;
@@ -39,7 +46,11 @@ function checkMachine(): Finding {
 function checkDisk(directory: string): Finding {
   const { bavail, bsize } = statfsSync(existsSync(directory) ? directory : '.');
   const free = bavail * bsize;
-  return { check: 'disk', ok: free >= FREE_BYTES_MIN, found: `${(free / 2 ** 30).toFixed(1)} GiB free; expected at least 1` };
+  return {
+    check: 'disk',
+    ok: free >= FREE_BYTES_MIN,
+    found: `${(free / 2 ** 30).toFixed(1)} GiB free; expected at least 1`,
+  };
 }
 
 /** How long the disk takes to make a small write durable: the floor of every acknowledged event. */
@@ -63,7 +74,11 @@ function checkSync({ clock }: CommandContext): Finding {
 function checkConfig(options: DataOptions): Finding {
   try {
     const { streams } = loadConfig(options);
-    return { check: 'configuration', ok: true, found: `namespace ${streams.namespace}, ${streams.partitions} partitions` };
+    return {
+      check: 'configuration',
+      ok: true,
+      found: `namespace ${streams.namespace}, ${streams.partitions} partitions`,
+    };
   } catch (error) {
     return { check: 'configuration', ok: false, found: isEngineError(error) ? error.message : String(error) };
   }
@@ -76,6 +91,10 @@ async function checkData(context: CommandContext, options: DataOptions): Promise
     await engine.close();
     return { check: 'data', ok: true, found: `'${options.data}' opens; ${tasks.length} tasks` };
   } catch (error) {
-    return { check: 'data', ok: false, found: isEngineError(error) ? `${error.code}: ${error.message}` : String(error) };
+    return {
+      check: 'data',
+      ok: false,
+      found: isEngineError(error) ? `${error.code}: ${error.message}` : String(error),
+    };
   }
 }

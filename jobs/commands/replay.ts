@@ -47,7 +47,13 @@ async function evaluate(context: CommandContext, file: string, options: ReplayOp
   const sources = options.sources === undefined ? [] : options.sources.split(',');
   const run = async (label: string, batchEvents: number, named: readonly string[]) => {
     const config = loadConfig(options);
-    const evaluation = await PrequentialEvaluation.open({ config, clock, random: seededRandom(1), batchEvents, sources: named });
+    const evaluation = await PrequentialEvaluation.open({
+      config,
+      clock,
+      random: seededRandom(1),
+      batchEvents,
+      sources: named,
+    });
     const start = clock.monotonic();
     for await (const records of readRecords(file, options)) {
       await evaluation.add(records);
@@ -71,7 +77,10 @@ function renderQuality({ tests, hr10, mrr10 }: RankingQuality): string {
 }
 
 /** A file's records row by row; rows that do not fit the mapping are passed over. */
-async function* readRecords(file: string, options: Pick<ReplayOptions, 'mapping' | 'limit'>): AsyncIterable<ConvertedRecord[]> {
+async function* readRecords(
+  file: string,
+  options: Pick<ReplayOptions, 'mapping' | 'limit'>,
+): AsyncIterable<ConvertedRecord[]> {
   const mapping = readMapping(mappingPath(options.mapping));
   const { columns, rows } = await openRows(file, mapping);
   const converter = new RowConverter(mapping, columns, await fileIdOf(file));
@@ -91,7 +100,9 @@ async function replay(context: CommandContext, file: string, options: ReplayOpti
     let result: ImportResult | undefined;
     const cost = await measure(clock, async () => {
       const isLockstep = options.lockstep === true;
-      result = isLockstep ? await replayInLockstep(context, engine, file, options) : await replayAtSpeed(context, engine, file, options);
+      result = isLockstep
+        ? await replayInLockstep(context, engine, file, options)
+        : await replayAtSpeed(context, engine, file, options);
     });
     const { rows: events, rejected, skipped } = result!;
     terminal.result({ events, rejected, skipped, ...cost, eventsPerSecond: (events - skipped) / cost.seconds });

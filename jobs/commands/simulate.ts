@@ -48,7 +48,19 @@ export async function runSimulate(context: CommandContext, options: SimulateOpti
     terminal.say(summaryLine(counts, report));
     const { ctrRandom, ctrFirst, ctrLast, ctrOracle, reached, slates } = report;
     const { interactions, impressions, visits, published } = counts;
-    terminal.result({ interactions, impressions, visits, published, slates, seconds, ctrRandom, ctrFirst, ctrLast, ctrOracle, reached });
+    terminal.result({
+      interactions,
+      impressions,
+      visits,
+      published,
+      slates,
+      seconds,
+      ctrRandom,
+      ctrFirst,
+      ctrLast,
+      ctrOracle,
+      reached,
+    });
   } finally {
     await engine.close();
     if (options.data === undefined) rmSync(directory, { recursive: true, force: true });

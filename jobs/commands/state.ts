@@ -64,7 +64,12 @@ export async function runStateDigest(context: CommandContext, options: DataOptio
   await executeOnEngine(context, options, stateDigestCommand, null);
 }
 
-export async function runStateGet(context: CommandContext, stage: string, key: string, options: DataOptions): Promise<void> {
+export async function runStateGet(
+  context: CommandContext,
+  stage: string,
+  key: string,
+  options: DataOptions,
+): Promise<void> {
   await executeOnEngine(context, options, stateGetCommand, { stage, key });
 }
 
@@ -74,7 +79,8 @@ export async function runStateExport(context: CommandContext, directory: string,
 
 /** Typed arrays as lists, sets as lists, maps as objects: states are live objects, not JSON. */
 function readable(value: unknown): unknown {
-  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return Array.from(value as unknown as ArrayLike<number>);
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView))
+    return Array.from(value as unknown as ArrayLike<number>);
   if (value instanceof Set) return [...(value as Set<unknown>)];
   if (value instanceof Map) return Object.fromEntries(value as Map<string, unknown>);
   return value;

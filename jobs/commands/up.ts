@@ -159,6 +159,7 @@ async function untilStopped(stop: AbortController): Promise<void> {
   };
   process.on('SIGINT', ask);
   process.on('SIGTERM', ask);
-  if (!stop.signal.aborted) await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
+  if (!stop.signal.aborted)
+    await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
   process.off('SIGTERM', ask);
 }

@@ -140,7 +140,9 @@ export class AdminServer {
       await run;
       return { status: 200, body: collected.reply(undefined) };
     } catch (error) {
-      const known = isEngineError(error) ? error : new EngineError('INVARIANT_VIOLATED', String(error), { cause: error });
+      const known = isEngineError(error)
+        ? error
+        : new EngineError('INVARIANT_VIOLATED', String(error), { cause: error });
       return { status: known.status, body: collected.reply({ code: known.code, message: known.message }) };
     }
   }
@@ -161,7 +163,8 @@ async function readBody(request: IncomingMessage): Promise<string> {
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) throw new EngineError('BODY_TOO_LARGE', `An admin request has at most ${BODY_BYTES_MAX} bytes.`);
+    if (bytes > BODY_BYTES_MAX)
+      throw new EngineError('BODY_TOO_LARGE', `An admin request has at most ${BODY_BYTES_MAX} bytes.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

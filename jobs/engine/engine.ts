@@ -75,7 +75,8 @@ export class Engine {
       clock,
       topic: this.topic('itemState'),
       apply: (record) => applyTableRecord(tables, record, options.onItemWithdrawn),
-      onFault: (error, record) => logger.warn('table record ignored', { error, offset: record.offset, key: record.key }),
+      onFault: (error, record) =>
+        logger.warn('table record ignored', { error, offset: record.offset, key: record.key }),
     });
   }
 

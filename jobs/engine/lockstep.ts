@@ -50,7 +50,10 @@ export class LockstepScheduler {
     const stages: Task[][] = [];
     for (const stage of topology.stages) {
       const { partitions } = storage.log.topic(stage.input);
-      const tasks = Array.from({ length: partitions }, (_, partition) => new Task(stage, partition, environment, options.task));
+      const tasks = Array.from(
+        { length: partitions },
+        (_, partition) => new Task(stage, partition, environment, options.task),
+      );
       for (const task of tasks) await task.open();
       stages.push(tasks);
     }

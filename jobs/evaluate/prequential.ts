@@ -76,7 +76,9 @@ export class PrequentialEvaluation {
     const storage = { log, store, flushed: () => Promise.resolve(), stats: () => undefined, close: () => log.close() };
     const { namespace } = config.streams;
     await log.createTopics(
-      engineTopics(namespace, 1).map((spec) => (spec.class === 'event' ? { ...spec, retentionMs: LOG_RETENTION_MS } : spec)),
+      engineTopics(namespace, 1).map((spec) =>
+        spec.class === 'event' ? { ...spec, retentionMs: LOG_RETENTION_MS } : spec,
+      ),
     );
     const tables = new ItemTables({ space: ONLINE_SPACE });
     const engine = createEngineTopology({
@@ -156,7 +158,11 @@ export class PrequentialEvaluation {
     const stage = this.engine.users;
     const partition = partitionFor(userId, this.storage.log.topic(stage.input).partitions);
     const stored = await this.storage.store.get({ stage: USER_STAGE, partition }, userId);
-    const options = { now, sessionGapMs: this.options.config.operators.sessionGapMs, affinityHalfLifeMs: DEFAULT_AFFINITY.halfLifeMs };
+    const options = {
+      now,
+      sessionGapMs: this.options.config.operators.sessionGapMs,
+      affinityHalfLifeMs: DEFAULT_AFFINITY.halfLifeMs,
+    };
     const snapshot = readUser(userId, stored === undefined ? 0 : rowVersion(stored), (operator) =>
       stored === undefined ? undefined : readCell(operator, stored),
     );

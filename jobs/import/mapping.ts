@@ -37,7 +37,10 @@ const list = z
 
 const time = z.strictObject({
   column: column.optional(),
-  unit: z.enum(['ms', 's', 'us', 'iso']).default('ms').describe('iso: any ISO 8601 form, also "2019-10-01 00:00:00 UTC".'),
+  unit: z
+    .enum(['ms', 's', 'us', 'iso'])
+    .default('ms')
+    .describe('iso: any ISO 8601 form, also "2019-10-01 00:00:00 UTC".'),
   start: z.string().optional().describe('Without a column: time of the first row, ISO 8601.'),
   stepMs: z.number().int().positive().default(1_000).describe('Without a column: time between rows, ms.'),
 });
@@ -144,7 +147,10 @@ export function readMapping(path: string): Mapping {
   const parsed = mappingSchema.safeParse(parseYaml(source, path, 'MAPPING_INVALID'));
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`);
-  throw new EngineError('MAPPING_INVALID', `Mapping file '${path}' has ${faults.length} fault(s): ${faults.join('; ')}.`);
+  throw new EngineError(
+    'MAPPING_INVALID',
+    `Mapping file '${path}' has ${faults.length} fault(s): ${faults.join('; ')}.`,
+  );
 }
 
 /** Columns a mapping reads, to be checked against a file's header. */

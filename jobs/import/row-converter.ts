@@ -123,7 +123,13 @@ export class RowConverter {
       };
       if (!this.isNewContent(key, content)) return undefined;
       const at = ts(row);
-      const draft: ItemUpsertDraft = { eventId: this.rowId(row), ts: at, receivedAt: at, producerId: this.fileId, ...content };
+      const draft: ItemUpsertDraft = {
+        eventId: this.rowId(row),
+        ts: at,
+        receivedAt: at,
+        producerId: this.fileId,
+        ...content,
+      };
       return { stream: 'item', key, value: encodeRecord('ItemUpsert', draft) };
     };
   }
@@ -182,11 +188,24 @@ export class RowConverter {
       const common = { userId: key, ts: at, receivedAt: at, producerId: this.fileId };
       const request = { requestId: requestId(row), placement: placement(row) };
       const slate = [{ itemId: item, position: place, propensity: propensity(row) }];
-      const viewed = encodeRecord('Impression', { ...common, ...request, eventId: this.rowId(row), stage: 'viewed', slate, eligibleCount });
+      const viewed = encodeRecord('Impression', {
+        ...common,
+        ...request,
+        eventId: this.rowId(row),
+        stage: 'viewed',
+        slate,
+        eligibleCount,
+      });
       const records: ConvertedRecord[] = [{ stream: 'user', key, value: viewed }];
       if (mapping.feedback !== undefined && (feedback(row) ?? 0) !== 0) {
         const attribution = { ...request, position: place, propensity: propensity(row), eligibleCount };
-        const draft = { ...common, eventId: `${this.rowId(row)}-f`, type: mapping.feedback.type, itemId: item, attribution };
+        const draft = {
+          ...common,
+          eventId: `${this.rowId(row)}-f`,
+          type: mapping.feedback.type,
+          itemId: item,
+          attribution,
+        };
         records.push({ stream: 'user', key, value: encodeRecord('Interaction', draft) });
       }
       return records;
@@ -274,7 +293,10 @@ class FieldReader {
     return (row) => {
       const type = types.get(read(row));
       if (type !== undefined) return type;
-      throw rowError(row, `has event type '${read(row).slice(0, 60)}', expected one of ${[...types.keys()].join(', ')}`);
+      throw rowError(
+        row,
+        `has event type '${read(row).slice(0, 60)}', expected one of ${[...types.keys()].join(', ')}`,
+      );
     };
   }
 

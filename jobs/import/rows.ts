@@ -84,8 +84,9 @@ async function openDelimited(stream: Readable, mapping: Mapping, delimiter: stri
 
 async function* numbered(records: AsyncIterator<string[]>, columns: readonly string[]): AsyncIterable<Row> {
   for (let number = 1; ; number++) {
-    const { value, done } = await records.next();
-    if (done === true) return;
+    const next = await records.next();
+    if (next.done === true) return;
+    const { value } = next;
     if (value.length === columns.length) yield { number, values: value };
     else yield { number, values: value, fault: `has ${value.length} columns, expected ${columns.length}` };
   }

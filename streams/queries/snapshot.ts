@@ -73,7 +73,7 @@ async function verifySnapshot(file: Readable, log: string): Promise<SnapshotHead
   const reader = new FrameReader(file.pipe(createGunzip()));
   try {
     const header = JSON.parse((await reader.next(digest)).toString()) as SnapshotHeader;
-    for (let sections = 0; sections < 2; ) if ((await reader.next(digest)).length === 0) sections++;
+    for (let sections = 0; sections < 2;) if ((await reader.next(digest)).length === 0) sections++;
     const expected = await reader.next();
     if (!expected.equals(digest.digest())) throw new Error('its checksum does not match');
     if (header.log !== log) throw new Error(`it belongs to log '${header.log}', this is log '${log}'`);
@@ -120,10 +120,10 @@ class FrameReader {
     const parts = [this.pending];
     let have = this.pending.length;
     while (have < length) {
-      const { value, done } = await this.chunks.next();
-      if (done === true) throw new Error('it ends too early');
-      parts.push(value);
-      have += value.length;
+      const next = await this.chunks.next();
+      if (next.done === true) throw new Error('it ends too early');
+      parts.push(next.value);
+      have += next.value.length;
     }
     const whole = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
     this.pending = whole.subarray(length);

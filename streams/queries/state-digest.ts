@@ -32,7 +32,10 @@ export async function digestTask(stage: AnyStage, store: StateStore, task: TaskI
     let isCovered = false;
     forEachCell(stored, (hash, version, bytes) => {
       if (!pureHashes.has(hash)) return;
-      digest.update(isCovered ? '' : `\u0000row ${key}\u0000`).update(`${hash} ${version} ${bytes.length} `).update(bytes);
+      digest
+        .update(isCovered ? '' : `\u0000row ${key}\u0000`)
+        .update(`${hash} ${version} ${bytes.length} `)
+        .update(bytes);
       isCovered = true;
     });
     if (isCovered) rows++;

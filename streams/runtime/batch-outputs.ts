@@ -94,8 +94,12 @@ export class BatchOutputs {
 
   private requireAllowed(topic: string, operator: string): void {
     if (this.allowed.has(topic)) return;
-    throw new EngineError('TOPOLOGY_INVALID', `Operator '${operator}' wrote to '${topic}', which its stage does not declare as an output.`, {
-      context: { operator, topic },
-    });
+    throw new EngineError(
+      'TOPOLOGY_INVALID',
+      `Operator '${operator}' wrote to '${topic}', which its stage does not declare as an output.`,
+      {
+        context: { operator, topic },
+      },
+    );
   }
 }

@@ -58,7 +58,9 @@ function differences(stored: Manifest, wanted: Manifest): string[] {
     if (before === undefined) continue;
     if (before.input !== stage.input) faults.push(`stage '${name}' read '${before.input}', now '${stage.input}'`);
     if (before.partitions !== stage.partitions) {
-      faults.push(`stage '${name}' has state of ${before.partitions} partitions, its input now has ${stage.partitions}`);
+      faults.push(
+        `stage '${name}' has state of ${before.partitions} partitions, its input now has ${stage.partitions}`,
+      );
     }
   }
   return faults;

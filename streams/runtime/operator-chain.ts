@@ -161,7 +161,10 @@ export class OperatorChain implements Context {
 
   peek<S>(operator: Operator<never, S>): S | undefined {
     const own = this.operators[this.current]!;
-    invariant(own.reads?.includes(operator.name), `operator '${own.name}' peeks at '${operator.name}' without declaring it`);
+    invariant(
+      own.reads?.includes(operator.name),
+      `operator '${own.name}' peeks at '${operator.name}' without declaring it`,
+    );
     const row = operator.scope === 'partition' ? this.partitionRow : this.row;
     return row!.get(this.layout.ordinalOfName(operator.name)!) as S | undefined;
   }

@@ -204,7 +204,10 @@ export class Task {
     if (head?.commitId === this.head.commitId) return;
     this.status = 'fenced';
     this.cache.clear();
-    throw new EngineError('TASK_FENCED', `The store does not hold the last commit of task ${taskName(this.id)}; acquire it again.`);
+    throw new EngineError(
+      'TASK_FENCED',
+      `The store does not hold the last commit of task ${taskName(this.id)}; acquire it again.`,
+    );
   }
 
   close(): void {

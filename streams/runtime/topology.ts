@@ -70,8 +70,16 @@ const NAME_PATTERN = /^[a-z][a-z0-9-]{0,62}$/;
 /** Checks the declaration; throws TOPOLOGY_INVALID listing every fault found. */
 export function buildTopology(name: string, stages: readonly AnyStage[]): Topology {
   const faults: string[] = [];
-  requireUnique(stages.map((stage) => stage.name), 'stage', faults);
-  requireUnique(stages.map((stage) => stage.input), 'input topic', faults);
+  requireUnique(
+    stages.map((stage) => stage.name),
+    'stage',
+    faults,
+  );
+  requireUnique(
+    stages.map((stage) => stage.input),
+    'input topic',
+    faults,
+  );
   for (const stage of stages) faults.push(...stageFaults(stage));
   if (faults.length > 0) {
     throw new EngineError('TOPOLOGY_INVALID', `Topology '${name}' is invalid: ${faults.join('; ')}.`);
@@ -84,13 +92,23 @@ function stageFaults(stage: AnyStage): string[] {
   const at = `stage '${stage.name}'`;
   if (!NAME_PATTERN.test(stage.name)) faults.push(`${at}: a stage name is lower-case kebab, at most 63 characters`);
   if (stage.operators.length === 0) faults.push(`${at} has no operators`);
-  requireUnique(stage.operators.map((operator) => operator.name), `${at}: operator`, faults);
-  requireUnique(stage.operators.map((operator) => String(hash32(operator.name))), `${at}: operator name hash`, faults);
+  requireUnique(
+    stage.operators.map((operator) => operator.name),
+    `${at}: operator`,
+    faults,
+  );
+  requireUnique(
+    stage.operators.map((operator) => String(hash32(operator.name))),
+    `${at}: operator name hash`,
+    faults,
+  );
   const earlier = new Set<string>();
   for (const operator of stage.operators) {
-    if (!NAME_PATTERN.test(operator.name)) faults.push(`${at}: operator name '${operator.name}' is not lower-case kebab`);
+    if (!NAME_PATTERN.test(operator.name))
+      faults.push(`${at}: operator name '${operator.name}' is not lower-case kebab`);
     for (const read of operator.reads ?? []) {
-      if (!earlier.has(read)) faults.push(`${at}: operator '${operator.name}' reads '${read}', which does not run before it`);
+      if (!earlier.has(read))
+        faults.push(`${at}: operator '${operator.name}' reads '${read}', which does not run before it`);
     }
     earlier.add(operator.name);
   }
@@ -120,7 +138,9 @@ function describeAsText(topology: Topology): string {
     lines.push(`  stage ${stage.name} ← ${stage.input}`);
     for (const operator of stage.operators) {
       const reads = operator.reads?.length ? `, reads ${operator.reads.join(', ')}` : '';
-      lines.push(`    ${operator.name} v${operator.state.version} (${operator.scope ?? 'key'}, ${operator.purity}${reads})`);
+      lines.push(
+        `    ${operator.name} v${operator.state.version} (${operator.scope ?? 'key'}, ${operator.purity}${reads})`,
+      );
     }
     if (stage.outputs.length > 0) lines.push(`    → ${stage.outputs.join(', ')}`);
   }

@@ -21,7 +21,12 @@ describe('state queries', () => {
   it('answer with the decoded state and the version that last changed it', async () => {
     const driver = await filled();
     const query = new StateQuery(buildTopology('t', [countingStage()]), driver.log, driver.store);
-    expect(await query.get('counting', 'a')).toMatchObject({ key: 'a', partition: 0, version: 3, operators: { sum: { n: 2 } } });
+    expect(await query.get('counting', 'a')).toMatchObject({
+      key: 'a',
+      partition: 0,
+      version: 3,
+      operators: { sum: { n: 2 } },
+    });
     expect(await query.get('counting', 'nobody')).toBeUndefined();
     await expect(query.get('elsewhere', 'a')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
@@ -68,7 +73,9 @@ describe('snapshots', () => {
     const target = new MemoryStore({ delivery: 'outbox' });
     const attempt = (content: Buffer, log: string) =>
       importSnapshot(target, () => Readable.from([content]).pipe(new PassThrough()), log);
-    await expect(attempt(bytes.subarray(0, bytes.length - 12), 'log-1')).rejects.toMatchObject({ code: 'SNAPSHOT_INVALID' });
+    await expect(attempt(bytes.subarray(0, bytes.length - 12), 'log-1')).rejects.toMatchObject({
+      code: 'SNAPSHOT_INVALID',
+    });
     await expect(attempt(bytes, 'log-2')).rejects.toMatchObject({ code: 'SNAPSHOT_INVALID' });
     expect(await target.tasks()).toEqual([]);
   });
@@ -83,6 +90,8 @@ describe('a topology', () => {
 
   it('lists every fault of its declaration', () => {
     const bad = countingStage({ name: 'Bad Name', operators: [], deadLetters: undefined });
-    expect(() => buildTopology('t', [bad])).toThrow(/lower-case kebab.*no operators.*dead-letter policy needs a topic/s);
+    expect(() => buildTopology('t', [bad])).toThrow(
+      /lower-case kebab.*no operators.*dead-letter policy needs a topic/s,
+    );
   });
 });

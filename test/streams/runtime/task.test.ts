@@ -6,7 +6,16 @@ import { ManualClock } from '../../../streams/clock.js';
 import { seededRandom } from '../../../streams/random.js';
 import { DEFAULT_TASK_OPTIONS, Task } from '../../../streams/runtime/task.js';
 import { TestDriver } from '../../../streams/testing/test-driver.js';
-import { DEAD_LETTERS, HINTS, OUTPUT, TABLE, count, countingStage, sumOperator, totalOperator } from './counting-stage.js';
+import {
+  DEAD_LETTERS,
+  HINTS,
+  OUTPUT,
+  TABLE,
+  count,
+  countingStage,
+  sumOperator,
+  totalOperator,
+} from './counting-stage.js';
 
 const text = (records: readonly { readonly value: Buffer }[]): string[] => records.map(({ value }) => value.toString());
 
@@ -23,7 +32,9 @@ describe('a task', () => {
   it('names outputs by input offset and emission index, timers included', async () => {
     const driver = await TestDriver.create(countingStage());
     await driver.pipe(count('a', 0), count('b', 500));
-    const origins = driver.outputs(OUTPUT).map(({ origin, value }) => [value.toString(), origin!.operator, origin!.offset, origin!.index]);
+    const origins = driver
+      .outputs(OUTPUT)
+      .map(({ origin, value }) => [value.toString(), origin!.operator, origin!.offset, origin!.index]);
     expect(origins).toEqual([
       ['total 1', 'total', 0, 0],
       ['again 1', 'total', 0, 1],
@@ -45,7 +56,10 @@ describe('a task', () => {
     const driver = await TestDriver.create(countingStage({ operators: [sumOperator] }));
     await driver.pipe(count('a', 0));
     const { codec } = countingStage();
-    await driver.pipe({ key: '', value: Buffer.from(codec.encodeRuntimeRecord({ type: 'tick', time: 900, owner: 'zombie' })) });
+    await driver.pipe({
+      key: '',
+      value: Buffer.from(codec.encodeRuntimeRecord({ type: 'tick', time: 900, owner: 'zombie' })),
+    });
     expect(text(driver.outputs(OUTPUT))).toEqual([]);
     await driver.advanceTime(900);
     expect(text(driver.outputs(OUTPUT))).toEqual(['a=1@100/100']);
@@ -82,7 +96,12 @@ describe('a task', () => {
 describe('faults', () => {
   it('send the bytes and the reason to dead letters, and change no state', async () => {
     const driver = await TestDriver.create(countingStage());
-    await driver.pipe(count('a', 0), count('a', 1, 100, { poison: true }), { key: 'a', value: Buffer.from('{') }, count('a', 2));
+    await driver.pipe(
+      count('a', 0),
+      count('a', 1, 100, { poison: true }),
+      { key: 'a', value: Buffer.from('{') },
+      count('a', 2),
+    );
     expect(await driver.state(sumOperator, 'a')).toMatchObject({ n: 2 });
     expect(await driver.state(totalOperator, '\u0001partition')).toEqual({ total: 2 });
     const letters = driver.outputs(DEAD_LETTERS).map(({ value }) => decodeRecord(value));
@@ -94,7 +113,9 @@ describe('faults', () => {
 
   it('stop the task under the policy fail, and lose nothing', async () => {
     const driver = await TestDriver.create(countingStage({ faultPolicy: 'fail' }), { task: { batchRecordsMax: 1 } });
-    await expect(driver.pipe(count('a', 0), count('a', 1, 1, { poison: true }))).rejects.toMatchObject({ code: 'TASK_FAILED' });
+    await expect(driver.pipe(count('a', 0), count('a', 1, 1, { poison: true }))).rejects.toMatchObject({
+      code: 'TASK_FAILED',
+    });
     expect(driver.task.offset).toBe(1);
     await expect(driver.task.step()).rejects.toMatchObject({ code: 'INVARIANT_VIOLATED' });
   });
@@ -111,7 +132,10 @@ describe('faults', () => {
     const driver = await TestDriver.create(late);
     await driver.pipe(count('a', 100), count('a', 90), count('a', 89));
     expect(await driver.state(sumOperator, 'a')).toMatchObject({ n: 2 });
-    expect(decodeRecord(driver.outputs(DEAD_LETTERS)[0]!.value)).toMatchObject({ code: 'EVENT_TIME_INVALID', offset: 2 });
+    expect(decodeRecord(driver.outputs(DEAD_LETTERS)[0]!.value)).toMatchObject({
+      code: 'EVENT_TIME_INVALID',
+      offset: 2,
+    });
   });
 });
 
@@ -119,7 +143,12 @@ describe('ownership', () => {
   it('ends when another owner acquires the partition', async () => {
     const driver = await TestDriver.create(countingStage());
     await driver.pipe(count('a', 0));
-    const environment = { log: driver.log, store: driver.store, clock: new ManualClock(), random: seededRandom('other') };
+    const environment = {
+      log: driver.log,
+      store: driver.store,
+      clock: new ManualClock(),
+      random: seededRandom('other'),
+    };
     const successor = new Task(countingStage(), 0, environment, DEFAULT_TASK_OPTIONS);
     await successor.open();
     await expect(driver.pipe(count('a', 1))).rejects.toMatchObject({ code: 'TASK_FENCED' });
@@ -148,8 +177,12 @@ describe('batch cuts', () => {
       await driver.advanceTime(10_000);
       const rows: [string, string][] = [];
       for await (const [key, value] of driver.store.scan(driver.task.id)) rows.push([key, value.toString('hex')]);
-      const outputs = driver.outputs(OUTPUT).map(({ key, value, origin }) => [key, value.toString(), origin!.operator, origin!.offset, origin!.index]);
-      const letters = driver.outputs(DEAD_LETTERS).map(({ origin, value }) => [origin!.offset, origin!.index, value.toString('hex')]);
+      const outputs = driver
+        .outputs(OUTPUT)
+        .map(({ key, value, origin }) => [key, value.toString(), origin!.operator, origin!.offset, origin!.index]);
+      const letters = driver
+        .outputs(DEAD_LETTERS)
+        .map(({ origin, value }) => [origin!.offset, origin!.index, value.toString('hex')]);
       return { rows, outputs, letters, streamTime: driver.task.streamTime };
     };
     await fc.assert(
