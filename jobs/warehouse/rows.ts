@@ -1,0 +1,263 @@
+/**
+ * From a record of the log to the rows it gives in each table. Pure: same record, same rows.
+ *
+ * People appear by pseudonym only; what may name one in free form (page, referrer, coordinates, quoted values of a fault)
+ * is left out. A record whose consent refuses analytics gives no row. A column without a value is left out too: it gets
+ * its default, and a row that is mostly empty costs little to send.
+ */
+import type {
+  AnyRecord,
+  Assignment,
+  Consent,
+  Context,
+  DeadLetter,
+  Impression,
+  Interaction,
+  ItemDelete,
+  ItemUpsert,
+  RecordKind,
+  Reward,
+  SessionClosed,
+  Versions,
+} from '../../schemas/records.js';
+import { TOPICS } from '../../schemas/topics.js';
+import type { WarehouseRow } from '../../streams/warehouse/warehouse.js';
+import type { Pseudonyms } from './pseudonyms.js';
+import type { TableName } from './tables.js';
+
+export interface RowSource {
+  /** When the record was logged, ms since epoch. */
+  readonly appendedAt: number;
+  readonly pseudonyms: Pseudonyms;
+}
+
+/** Which records of which topic make up a table. */
+export interface TableMapping {
+  readonly table: TableName;
+  readonly topic: keyof typeof TOPICS;
+  /** Others are skipped by their header, undecoded. */
+  readonly kinds: ReadonlySet<RecordKind>;
+  /** In a fixed order: a row's place is part of its identity. */
+  rows(record: AnyRecord, source: RowSource): readonly WarehouseRow[];
+}
+
+export const TABLE_MAPPINGS: readonly TableMapping[] = [
+  mapping('interactions', 'userEvents', { Interaction: (record, source) => interactionRows(record, source) }),
+  mapping('impressions', 'userEvents', { Impression: (record, source) => impressionRows(record, source) }),
+  mapping('sessions', 'sessions', { SessionClosed: (record, source) => [sessionRow(record, source)] }),
+  mapping('rewards', 'rewards', { Reward: (record, source) => rewardRows(record, source) }),
+  mapping('items', 'itemEvents', {
+    ItemUpsert: (record, source) => [itemRow(record, source)],
+    ItemDelete: (record, source) => [itemEventRow(record, source)],
+  }),
+  mapping('dead_letters', 'deadLetters', { DeadLetter: (record, source) => [deadLetterRow(record, source)] }),
+];
+
+type Makers = {
+  readonly [K in RecordKind]?: (record: Extract<AnyRecord, { kind: K }>, source: RowSource) => WarehouseRow[];
+};
+
+function mapping(table: TableName, topic: keyof typeof TOPICS, makers: Makers): TableMapping {
+  type Maker = (record: AnyRecord, source: RowSource) => WarehouseRow[];
+  const byKind = new Map(Object.entries(makers) as [RecordKind, Maker][]);
+  return {
+    table,
+    topic,
+    kinds: new Set(byKind.keys()),
+    rows: (record, source) => byKind.get(record.kind)?.(record, source) ?? [],
+  };
+}
+
+/**
+ * Rows are grown from one literal by plain assignments: spreading several objects into one makes it a hash table inside
+ * V8, which costs more than all the rest of a row's way.
+ */
+type Row = Record<string, WarehouseRow[string]>;
+
+function interactionRows(record: Interaction, source: RowSource): WarehouseRow[] {
+  if (refusesAnalytics(record.consent)) return [];
+  const { attribution, value, currency, quantity, dwellMs } = record;
+  const row = eventRow(record, source);
+  row['type'] = record.type;
+  row['itemId'] = record.itemId;
+  if (value !== null) row['value'] = value;
+  if (currency !== null) row['currency'] = currency;
+  if (quantity !== null) row['quantity'] = quantity;
+  if (dwellMs !== null) row['dwellMs'] = dwellMs;
+  addContext(row, record.context);
+  if (attribution === null) return [row];
+  row['requestId'] = attribution.requestId;
+  if (attribution.placement !== null) row['placement'] = attribution.placement;
+  if (attribution.position !== null) row['position'] = attribution.position;
+  if (attribution.propensity !== null) row['propensity'] = attribution.propensity;
+  addPolicy(row, attribution);
+  return [row];
+}
+
+function impressionRows(record: Impression, source: RowSource): WarehouseRow[] {
+  if (refusesAnalytics(record.consent)) return [];
+  const shared = eventRow(record, source);
+  shared['stage'] = record.stage;
+  shared['requestId'] = record.requestId;
+  shared['placement'] = record.placement;
+  shared['slateSize'] = record.slate.length;
+  addContext(shared, record.context);
+  addPolicy(shared, record);
+  return record.slate.map((place) => {
+    const row: Row = { ...shared };
+    row['position'] = place.position;
+    row['itemId'] = place.itemId;
+    if (place.propensity !== null) row['propensity'] = place.propensity;
+    if (place.source !== null) row['source'] = place.source;
+    return row;
+  });
+}
+
+function sessionRow(record: SessionClosed, { appendedAt, pseudonyms }: RowSource): WarehouseRow {
+  return {
+    appendedAt: time(appendedAt),
+    user: pseudonyms.user(record.userId),
+    session: pseudonyms.session(record.userId, record.sessionId),
+    revision: record.revision,
+    withdrawn: record.withdrawn,
+    start: time(record.start),
+    end: time(record.end),
+    durationMs: record.durationMs,
+    pageViews: record.pageViews,
+    interactions: record.interactions,
+    conversions: record.conversions,
+    bounced: record.bounced,
+    lastItems: record.lastItems,
+    categories: record.categories,
+  };
+}
+
+function rewardRows(record: Reward, { appendedAt, pseudonyms }: RowSource): WarehouseRow[] {
+  const shared: Row = {
+    appendedAt: time(appendedAt),
+    user: pseudonyms.user(record.userId),
+    requestId: record.requestId,
+    placement: record.placement,
+    viewedAt: time(record.viewedAt),
+    settledAt: time(record.settledAt),
+  };
+  addContext(shared, record.context);
+  addPolicy(shared, record);
+  return record.outcomes.map((outcome) => {
+    const row: Row = { ...shared };
+    row['position'] = outcome.position;
+    row['itemId'] = outcome.itemId;
+    row['reward'] = outcome.reward;
+    row['feedback'] = outcome.feedback;
+    if (outcome.propensity !== null) row['propensity'] = outcome.propensity;
+    return row;
+  });
+}
+
+function itemRow(record: ItemUpsert, source: RowSource): WarehouseRow {
+  const { title, description, brand, price, currency, publishedAt, imageUrl } = record;
+  const row = itemEventRow(record, source);
+  row['available'] = record.available;
+  row['categories'] = record.categories;
+  row['tags'] = record.tags;
+  row['attributes'] = record.attributes;
+  if (title !== null) row['title'] = title;
+  if (description !== null) row['description'] = description;
+  if (brand !== null) row['brand'] = brand;
+  if (price !== null) row['price'] = price;
+  if (currency !== null) row['currency'] = currency;
+  if (publishedAt !== null) row['publishedAt'] = time(publishedAt);
+  if (imageUrl !== null) row['imageUrl'] = imageUrl;
+  return row;
+}
+
+function itemEventRow(record: ItemUpsert | ItemDelete, { appendedAt, pseudonyms }: RowSource): Row {
+  return {
+    appendedAt: time(appendedAt),
+    eventId: pseudonyms.event(record.eventId),
+    ts: time(record.ts),
+    producer: record.producerId,
+    itemId: record.itemId,
+    deleted: record.kind === 'ItemDelete',
+  };
+}
+
+function deadLetterRow(record: DeadLetter, { appendedAt, pseudonyms }: RowSource): WarehouseRow {
+  const name = record.topic.slice(record.topic.indexOf('.') + 1);
+  const keyKind = Object.values(TOPICS).find((topic) => topic.name === name)?.key;
+  const row: Row = {
+    appendedAt: time(appendedAt),
+    at: time(record.at),
+    sourceTopic: record.topic,
+    sourcePartition: record.partition,
+    sourceOffset: record.offset,
+    code: record.code,
+    reason: withoutQuotes(record.reason),
+    valueBytes: record.value.length,
+  };
+  if (record.operator !== null) row['operator'] = record.operator;
+  if (keyKind === 'user') row['user'] = pseudonyms.user(record.key);
+  if (keyKind === 'item') row['itemId'] = record.key;
+  return row;
+}
+
+/** Messages quote the value at fault, which may be somebody's id. Without it, equal faults also group together. */
+function withoutQuotes(reason: string): string {
+  return reason.replace(/"(?:[^"\\]|\\.)*("|$)|(?<!\w)'[^']*('|$)/g, '…');
+}
+
+function eventRow(record: Interaction | Impression, { appendedAt, pseudonyms }: RowSource): Row {
+  const { userId, anonymousId, sessionId, utcOffset } = record;
+  const row: Row = {
+    appendedAt: time(appendedAt),
+    eventId: pseudonyms.event(record.eventId),
+    ts: time(record.ts),
+    receivedAt: time(record.receivedAt),
+    user: pseudonyms.user(userId),
+    producer: record.producerId,
+  };
+  if (utcOffset !== null) row['utcOffsetMinutes'] = utcOffset;
+  if (anonymousId !== null) row['anonymousUser'] = pseudonyms.user(anonymousId);
+  if (sessionId !== null) row['session'] = pseudonyms.session(userId, sessionId);
+  return row;
+}
+
+function addContext(row: Row, context: Context | null): void {
+  if (context === null) return;
+  const { device, os, country, region, language, weather } = context;
+  if (device !== null) row['device'] = device;
+  if (os !== null) row['os'] = os;
+  if (country !== null) row['country'] = country;
+  if (region !== null) row['region'] = region;
+  if (language !== null) row['language'] = language;
+  if (weather !== null) row['weather'] = weather;
+}
+
+interface Provenance {
+  readonly eligibleCount: number | null;
+  readonly versions: Versions | null;
+  readonly assignments: readonly Assignment[];
+}
+
+function addPolicy(row: Row, { eligibleCount, versions, assignments }: Provenance): void {
+  if (eligibleCount !== null) row['eligibleCount'] = eligibleCount;
+  if (versions !== null) {
+    row['models'] = versions.models;
+    if (versions.policy !== null) row['policy'] = versions.policy;
+    if (versions.features !== null) row['features'] = versions.features;
+    if (versions.space !== null) row['space'] = versions.space;
+  }
+  if (assignments.length === 0) return;
+  row['assignments'] = Object.fromEntries(assignments.map(({ experiment, variant }) => [experiment, variant]));
+}
+
+/** Who was not asked, or whose source does not say, counts as before the question existed: allowed. */
+const refusesAnalytics = (consent: Consent | null): boolean => consent !== null && !consent.analytics;
+
+/** What DateTime64 can hold; a time outside would get the whole row refused. */
+const TIME_MIN = Date.UTC(1900, 0, 1);
+const TIME_MAX = Date.UTC(2299, 11, 31);
+
+function time(ms: number): Date {
+  return new Date(Math.min(TIME_MAX, Math.max(TIME_MIN, ms)));
+}

@@ -1,0 +1,208 @@
+/**
+ * Reads the records of one table's topic, all partitions, and turns them into what a sink takes.
+ *
+ *   log.read ──▶ skipped by header │ decoded ──▶ rows ──▶ pull() of the sink
+ *
+ * Records that give no row are passed over silently; only after many of them is their offset reported as stored, so
+ * that a topic full of other records does not make the sink write empty blocks. What is read again after a restart is
+ * therefore bounded, and cheap. Work between two turns of the event loop is bounded too: the engine lives on it.
+ */
+import { decodeRecord, recordKindOf } from '../../schemas/codec.js';
+import { isEngineError } from '../../schemas/errors.js';
+import type { Clock } from '../../streams/clock.js';
+import type { EventLog, LogRecord } from '../../streams/log/event-log.js';
+import type { Logger } from '../../streams/logger.js';
+import type { Pull, SinkRecord } from '../../streams/warehouse/sink-source.js';
+import type { Pseudonyms } from './pseudonyms.js';
+import type { TableMapping } from './rows.js';
+
+export interface TableReaderOptions {
+  readonly log: Pick<EventLog, 'read' | 'bounds' | 'onAppend'>;
+  readonly mapping: TableMapping;
+  /** Physical name in the log. */
+  readonly topic: string;
+  /** Name under which the warehouse counts offsets. */
+  readonly streamName: string;
+  readonly partitions: number;
+  readonly pseudonyms: Pseudonyms;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A few ms of work. */
+const READ_LIMITS = { recordsMax: 500, bytesMax: 1 << 20 };
+const ROWS_PER_READ_MAX = 1_000;
+/** Records without a row after which their offset is reported anyway. */
+const SKIPPED_RECORDS_MAX = 20_000;
+/** After an append: what follows within this time is read along with it. */
+const GATHER_MS = 250;
+
+interface Cursor {
+  /** Next offset to read. */
+  next: number;
+  /** Next offset to store: below it everything is in the warehouse. */
+  stored: number;
+  /** Next offset after the last one handed to the sink. */
+  handed: number;
+}
+
+export class TableReader {
+  private readonly cursors: Cursor[] = [];
+  private turn = 0;
+  private hasNews = true;
+  private wake: (() => void) | undefined;
+  private readonly unsubscribe: () => void;
+
+  constructor(private readonly options: TableReaderOptions) {
+    this.unsubscribe = options.log.onAppend(options.topic, () => {
+      this.hasNews = true;
+      this.wake?.();
+    });
+  }
+
+  /** Sets every partition to what the sink asks for next. */
+  async open(assign: (streamName: string, partition: number) => Promise<number>): Promise<void> {
+    const { log, topic, streamName, partitions, logger, mapping } = this.options;
+    for (let partition = 0; partition < partitions; partition++) {
+      const stored = await assign(streamName, partition);
+      const { end } = await log.bounds(topic, partition);
+      if (stored > end) {
+        logger.error(
+          'The warehouse is ahead of the log, which lost its end; what is logged again there is not stored',
+          {
+            ...{ table: mapping.table, topic, partition, stored, logged: end },
+          },
+        );
+      }
+      this.cursors.push({ next: stored, stored, handed: stored });
+    }
+  }
+
+  close(): void {
+    this.unsubscribe();
+  }
+
+  /** The insert of a block that ends here succeeded. */
+  noteStored(partition: number, toOffset: number): void {
+    const cursor = this.cursors[partition]!;
+    cursor.stored = Math.max(cursor.stored, toOffset + 1);
+  }
+
+  /** Records between the log's end and what is stored; those without a row count until they were read. */
+  async lag(): Promise<number> {
+    let lag = 0;
+    for (const [partition, { next, stored, handed }] of this.cursors.entries()) {
+      const { end } = await this.options.log.bounds(this.options.topic, partition);
+      lag += Math.max(0, end - (handed > stored ? stored : next));
+    }
+    return lag;
+  }
+
+  readonly pull: Pull = async (waitMsMax, signal) => {
+    const { clock } = this.options;
+    const until = clock.monotonic() + waitMsMax;
+    for (;;) {
+      await clock.nextTurn();
+      if (signal.aborted) return [];
+      this.hasNews = false;
+      const { records, hasMore } = await this.readTurn();
+      if (hasMore) this.hasNews = true;
+      if (records.length > 0) return records;
+      const leftMs = until - clock.monotonic();
+      if (leftMs <= 0) return [];
+      if (hasMore) continue;
+      if (!this.hasNews) await this.newsWithin(leftMs, signal);
+      if (signal.aborted || !this.hasNews) return [];
+      await clock.sleep(Math.min(GATHER_MS, Math.max(0, until - clock.monotonic())), signal);
+    }
+  };
+
+  private async newsWithin(ms: number, signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', done);
+        this.wake = undefined;
+        resolve();
+      };
+      const timer = this.options.clock.setTimer(ms, done);
+      signal.addEventListener('abort', done);
+      this.wake = done;
+    });
+  }
+
+  /** One read, from the partition whose turn it is or the next one that has something. */
+  private async readTurn(): Promise<{ records: SinkRecord[]; hasMore: boolean }> {
+    for (let tried = 0; tried < this.cursors.length; tried++) {
+      const partition = this.turn++ % this.cursors.length;
+      const cursor = this.cursors[partition]!;
+      const batch = await this.read(partition, cursor);
+      if (batch.nextOffset > cursor.next) {
+        return { records: this.take(partition, batch.records, batch.nextOffset), hasMore: true };
+      }
+    }
+    return { records: [], hasMore: false };
+  }
+
+  private async read(
+    partition: number,
+    cursor: Cursor,
+  ): Promise<{ records: readonly LogRecord[]; nextOffset: number }> {
+    const { log, topic, logger, mapping } = this.options;
+    try {
+      return await log.read(topic, partition, cursor.next, READ_LIMITS);
+    } catch (error) {
+      if (!isEngineError(error, 'OFFSET_OUT_OF_RANGE')) throw error;
+      const { start, end } = await log.bounds(topic, partition);
+      if (start > cursor.next) {
+        logger.error('The log removed records before the warehouse had them', {
+          ...{ table: mapping.table, topic, partition, lost: start - cursor.next },
+        });
+        cursor.next = start;
+      }
+      // Ahead of a log that lost its end: wait until it is back at that offset.
+      if (cursor.next >= end) return { records: [], nextOffset: cursor.next };
+      return log.read(topic, partition, cursor.next, READ_LIMITS);
+    }
+  }
+
+  /** All rows of a record or none of them; what is not taken is read again. */
+  private take(partition: number, records: readonly LogRecord[], nextOffset: number): SinkRecord[] {
+    const { mapping, streamName, pseudonyms } = this.options;
+    const cursor = this.cursors[partition]!;
+    const taken: SinkRecord[] = [];
+    cursor.next = nextOffset;
+    for (const record of records) {
+      if (taken.length >= ROWS_PER_READ_MAX) {
+        cursor.next = record.offset;
+        break;
+      }
+      const { offset, value } = record;
+      const kind = recordKindOf(value);
+      if (kind === undefined || !mapping.kinds.has(kind)) continue;
+      const decoded = this.decode(record, partition);
+      if (decoded === undefined) continue;
+      const rows = mapping.rows(decoded, { appendedAt: record.timestamp, pseudonyms });
+      rows.forEach((row, i) => {
+        taken.push({ topic: streamName, partition, offset, row, outputId: i === 0 ? '' : String(i) });
+      });
+    }
+    const last = taken.at(-1)?.offset;
+    if (last !== undefined) cursor.handed = last + 1;
+    else if (cursor.next - cursor.handed >= SKIPPED_RECORDS_MAX) {
+      taken.push({ topic: streamName, partition, offset: cursor.next - 1, row: undefined });
+      cursor.handed = cursor.next;
+    }
+    return taken;
+  }
+
+  /** Bytes that are no record went to the dead letters when their stage met them. */
+  private decode({ value, offset }: LogRecord, partition: number): ReturnType<typeof decodeRecord> | undefined {
+    try {
+      return decodeRecord(value);
+    } catch (error) {
+      this.options.logger.debug('record without a row', { topic: this.options.topic, partition, offset, error });
+      return undefined;
+    }
+  }
+}

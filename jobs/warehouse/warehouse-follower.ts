@@ -1,0 +1,230 @@
+/**
+ * Fills the analysts' tables from the log of a running engine, in the background.
+ *
+ *             opened                    directory unusable
+ *   opening ──────────▶ following ──────────────────────────▶ waiting ──▶ opening
+ *      │  failed            │ one table fails: it alone waits, then goes on at its stored position
+ *      └──▶ waiting         └──────── stop() from every state ────────▶ stopped
+ *
+ * Everything here may fail without the engine noticing: the log keeps the records, the lag shows how many. Memory is
+ * bounded by the sinks' buffers, work on the event loop by the reader's and the block's sizes; the database itself is
+ * another process. Rows reach the warehouse once, whatever is killed meanwhile: the warehouse's ledger sees to that.
+ */
+import { EngineError, isEngineError } from '../../schemas/errors.js';
+import { TOPICS, topicName } from '../../schemas/topics.js';
+import type { Clock, TimerHandle } from '../../streams/clock.js';
+import type { EventLog } from '../../streams/log/event-log.js';
+import { type Logger, silentLogger } from '../../streams/logger.js';
+import type { Gauge, Metrics } from '../../streams/metrics.js';
+import { WarehouseSink } from '../../streams/warehouse/sink.js';
+import type { SinkRecord } from '../../streams/warehouse/sink-source.js';
+import type { BlockRange, BlockRow, InsertOutcome, Warehouse } from '../../streams/warehouse/warehouse.js';
+import { splitBlock } from './block-split.js';
+import type { Pseudonyms } from './pseudonyms.js';
+import { TABLE_MAPPINGS, type TableMapping } from './rows.js';
+import type { SqlWarehouse } from './sql-handler.js';
+import { TableReader } from './table-reader.js';
+import { TIME_COLUMNS, type TableName } from './tables.js';
+
+export interface WarehouseFollowerOptions {
+  readonly log: Pick<EventLog, 'identity' | 'topic' | 'read' | 'bounds' | 'onAppend'>;
+  readonly namespace: string;
+  /** Called again, after a while, when it fails. What it returns is closed here. */
+  readonly open: () => Promise<Warehouse>;
+  readonly pseudonyms: Pseudonyms;
+  readonly clock: Clock;
+  readonly logger?: Logger;
+  readonly metrics?: Metrics;
+  readonly blockRows?: number;
+  readonly blockWaitMs?: number;
+}
+
+export interface WarehouseLag {
+  /** Records logged and not yet stored, over all tables. Undefined until the warehouse was opened. */
+  readonly records: number | undefined;
+  readonly tables: Readonly<Partial<Record<TableName, number>>>;
+}
+
+const BLOCK_ROWS = 4_000;
+const BLOCK_WAIT_MS = 5_000;
+/** Blocks' worth of rows that the partitions of a table may hold together while they fill. */
+const BUFFERED_BLOCKS = 4;
+const RETRY_MS = 1_000;
+const RETRY_MS_MAX = 60_000;
+/** What is buffered gets this long to be stored at the end; it is read again otherwise. */
+const STOP_MS_MAX = 5_000;
+const LAG_SAMPLE_MS = 5_000;
+/** Digits of the log's identity that keep the offsets of one log apart from those of another made anew. */
+const IDENTITY_DIGITS = 8;
+
+export class WarehouseFollower {
+  private readonly readers = new Map<TableName, TableReader>();
+  private readonly stopping = new AbortController();
+  private readonly lagGauges = new Map<TableName, Gauge>();
+  private current: Warehouse | undefined;
+  private running: Promise<void> | undefined;
+  private sampling: TimerHandle | undefined;
+
+  constructor(private readonly options: WarehouseFollowerOptions) {
+    const help = 'Records logged and not yet stored in the warehouse';
+    for (const { table } of TABLE_MAPPINGS) {
+      const gauge = options.metrics?.gauge('warehouse_lag_records', help, { table });
+      if (gauge !== undefined) this.lagGauges.set(table, gauge);
+    }
+  }
+
+  /** Returns at once; what fails is logged and tried again. Idempotent. */
+  start(): void {
+    if (this.running !== undefined || this.stopping.signal.aborted) return;
+    this.running = this.run(this.stopping.signal);
+    if (this.lagGauges.size === 0) return;
+    this.sampling = this.options.clock.setInterval(LAG_SAMPLE_MS, () => {
+      this.lag().catch((error: unknown) => this.logger.debug('lag of the warehouse is not known', { error }));
+    });
+  }
+
+  /** Stores what is buffered, if that goes quickly, and closes the warehouse. Idempotent. */
+  async stop(): Promise<void> {
+    this.sampling?.cancel();
+    this.stopping.abort();
+    const timer = this.options.clock.setTimer(STOP_MS_MAX, () => {
+      this.current?.close().catch((error: unknown) => this.logger.warn('The warehouse did not close', { error }));
+    });
+    await this.running;
+    timer.cancel();
+  }
+
+  /** How far behind the tables are. */
+  async lag(): Promise<WarehouseLag> {
+    const tables: Partial<Record<TableName, number>> = {};
+    let records = 0;
+    for (const [table, reader] of this.readers) {
+      const lag = await reader.lag();
+      tables[table] = lag;
+      records += lag;
+      this.lagGauges.get(table)?.set(lag);
+    }
+    return { records: this.readers.size < TABLE_MAPPINGS.length ? undefined : records, tables };
+  }
+
+  /** For SQL beside the following. Throws WAREHOUSE_UNAVAILABLE while there is no warehouse. */
+  readonly sql: SqlWarehouse = {
+    queryStream: (sql, params, options) => this.requireWarehouse().queryStream(sql, params, options),
+  };
+
+  private requireWarehouse(): Warehouse {
+    if (this.current !== undefined) return this.current;
+    const advice = 'it is starting, or could not be opened: the log of the engine says why';
+    throw new EngineError('WAREHOUSE_UNAVAILABLE', `The warehouse is not open; ${advice}`);
+  }
+
+  /** Never rejects. */
+  private async run(signal: AbortSignal): Promise<void> {
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        this.current = await this.options.open();
+        failures = 0;
+        await this.follow(this.current, signal);
+      } catch (error) {
+        this.logger.error('The warehouse cannot be used; the engine goes on without it and tries again', { error });
+      }
+      const opened = this.current;
+      this.current = undefined;
+      await opened?.close().catch((error: unknown) => this.logger.warn('The warehouse did not close', { error }));
+      await this.backOff(failures, signal);
+    }
+  }
+
+  /** Returns when stopped; throws when the warehouse has to be opened again. */
+  private async follow(warehouse: Warehouse, signal: AbortSignal): Promise<void> {
+    const failing = new AbortController();
+    const either = AbortSignal.any([signal, failing.signal]);
+    const tables = TABLE_MAPPINGS.map((mapping) =>
+      this.followTable(warehouse, mapping, either).catch((error: unknown) => {
+        failing.abort();
+        throw error;
+      }),
+    );
+    const outcomes = await Promise.allSettled(tables);
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  private async followTable(warehouse: Warehouse, mapping: TableMapping, signal: AbortSignal): Promise<void> {
+    for (let failures = 0; !signal.aborted; failures++) {
+      const startedMs = this.options.clock.monotonic();
+      const reader = this.createReader(mapping);
+      const sink = this.createSink(warehouse, mapping, reader);
+      try {
+        await reader.open((topic, partition) => sink.assign(topic, partition, signal));
+        this.readers.set(mapping.table, reader);
+        await sink.run(reader.pull, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isEngineError(error, 'DATA_DIRECTORY_INVALID', 'DATA_DIRECTORY_LOCKED')) throw error;
+        if (this.options.clock.monotonic() - startedMs > RETRY_MS_MAX) failures = 0;
+        this.logger.error('A table of the warehouse is not filled; trying again', { table: mapping.table, error });
+        await this.backOff(failures, signal);
+      } finally {
+        reader.close();
+      }
+    }
+  }
+
+  private createReader(mapping: TableMapping): TableReader {
+    const { log, namespace, pseudonyms, clock } = this.options;
+    const topic = topicName(namespace, TOPICS[mapping.topic]);
+    const streamName = `${topic}@${log.identity.slice(0, IDENTITY_DIGITS)}`;
+    const { partitions } = log.topic(topic);
+    return new TableReader({ log, mapping, topic, streamName, partitions, pseudonyms, clock, logger: this.logger });
+  }
+
+  private createSink(warehouse: Warehouse, { table }: TableMapping, reader: TableReader): WarehouseSink {
+    const { clock, metrics, blockRows = BLOCK_ROWS, blockWaitMs = BLOCK_WAIT_MS } = this.options;
+    return new WarehouseSink({
+      warehouse: {
+        position: (name, topic, partition) => warehouse.position(name, topic, partition),
+        insert: async (name, rows, range) => {
+          const outcome = await insertInPieces(warehouse, { table, blockRows }, rows, range);
+          reader.noteStored(range.partition, range.toOffset);
+          return outcome;
+        },
+      },
+      ...{ table, clock, logger: this.logger, blockWaitMs },
+      ...(metrics === undefined ? {} : { metrics }),
+      blockRecords: blockRows,
+      bufferedRecordsMax: BUFFERED_BLOCKS * blockRows,
+      deadLetter: (record, error) => this.refused(table, record, error),
+    });
+  }
+
+  /** The record itself is fine and stays in the log: what does not fit is our table. */
+  private refused(table: TableName, { topic, partition, offset }: SinkRecord, error: EngineError): void {
+    this.logger.error('A row does not fit its table and is left out', { table, topic, partition, offset, error });
+  }
+
+  private async backOff(failures: number, signal: AbortSignal): Promise<void> {
+    const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(failures, 10));
+    if (!signal.aborted) await this.options.clock.sleep(delayMs, signal).catch(() => undefined);
+  }
+
+  private get logger(): Logger {
+    return this.options.logger ?? silentLogger;
+  }
+}
+
+async function insertInPieces(
+  warehouse: Pick<Warehouse, 'insert'>,
+  { table, blockRows }: { readonly table: TableName; readonly blockRows: number },
+  rows: readonly BlockRow[],
+  range: BlockRange,
+): Promise<InsertOutcome> {
+  let rowsStored = 0;
+  let wasStored = false;
+  for (const piece of splitBlock(rows, range, { timeColumn: TIME_COLUMNS[table], rowsMax: blockRows })) {
+    const outcome = await warehouse.insert(table, piece.rows, piece.range);
+    rowsStored += outcome.rowsStored;
+    wasStored ||= outcome.wasStored;
+  }
+  return { rowsStored, wasStored };
+}
