@@ -56,8 +56,8 @@ const BASE_RATES: Partial<Record<FaultKind, number>> = {
   crashInFlight: 0.003,
   crashAfterEffect: 0.004,
   requestLostWithSender: 0.5,
-  clockSkew: 0.4,
-  stuckTick: 0.2,
+  clockSkew: 0.8,
+  stuckTick: 0.8,
 };
 
 /** A kind is off in this share of the seeds. */

@@ -102,6 +102,7 @@ export class Oracle {
       for (const operator of this.stage.operators as readonly AnyOperator<unknown>[]) {
         const call = new Call(this, effects, operator, logged.key, time!, logged.offset);
         operator.process(record, call.cell(), call.context());
+        call.finish();
         if (call.stopped) break;
       }
     });
@@ -128,6 +129,7 @@ export class Oracle {
       const ran = this.attempt((effects) => {
         const call = new Call(this, effects, operator, timer.key, timer.time, offset);
         operator.fire?.(call.cell(), call.context());
+        call.finish();
       });
       if (!ran) this.deadLetter('TASK_FAILED', offset, timer.key, Buffer.alloc(0));
     }
@@ -180,6 +182,8 @@ export class Oracle {
 /** One operator at one record or timer. States are decoded and encoded at every touch: nothing is shared or cached. */
 class Call {
   stopped = false;
+  /** Encodes the live state once the call is over: operators may go on changing it after `changed()`. */
+  finish: () => void = () => undefined;
 
   constructor(
     private readonly oracle: Oracle,
@@ -203,6 +207,7 @@ class Call {
     if (stored !== undefined) live = codec.decode(Buffer.from(stored, 'latin1'), codec.version);
     const store = (state: unknown): void => {
       live = state;
+      this.finish = () => store(live);
       const cells = states.get(key) ?? new Map<string, string>();
       states.set(key, cells.set(name, Buffer.from(codec.encode(state)).toString('latin1')));
     };
@@ -216,6 +221,7 @@ class Call {
       changed: () => store(live),
       remove: () => {
         live = undefined;
+        this.finish = () => undefined;
         const cells = states.get(key);
         cells?.delete(name);
         if (cells?.size === 0) states.delete(key);
@@ -254,6 +260,7 @@ class Call {
       exportCells: notSimulated,
       importCells: notSimulated,
       removeCells: () => {
+        this.finish = () => undefined;
         effects.states.delete(key);
       },
     };

@@ -53,8 +53,9 @@ export class SimulatedLog implements EventLog {
   }
 
   append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]> {
-    // Only what owners write has no key.
-    const isStuck = records.some(({ key }) => key === '') && this.network.faults.strikes('stuckTick');
+    // A tick alone: its sender believes that it is the owner already.
+    const isTick = records.length === 1 && records[0]!.key === '';
+    const isStuck = isTick && this.network.faults.strikes('stuckTick');
     return this.process.call(() => this.appendNow(topic, records), { mayBeLate: true, isOrdered: true, isStuck });
   }
 
