@@ -1,0 +1,37 @@
+/** The key and what is made with it. */
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createPseudonyms, openPseudonyms } from '../../../jobs/warehouse/pseudonyms.js';
+import { systemRandom } from '../../../streams/random.js';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'freshet-pseudonyms-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+describe('pseudonyms', () => {
+  it('are the same for a person and a key, and differ between keys, persons and kinds of id', () => {
+    const one = createPseudonyms(Buffer.alloc(32, 1));
+    const two = createPseudonyms(Buffer.alloc(32, 2));
+    expect(one.user('ann')).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(createPseudonyms(Buffer.alloc(32, 1)).user('ann')).toBe(one.user('ann'));
+    const all = [one.user('ann'), two.user('ann'), one.user('bob'), one.event('ann'), one.session('ann', 's')];
+    expect(new Set(all).size).toBe(all.length);
+    expect(one.session('ab', 'c')).not.toBe(one.session('a', 'bc'));
+  });
+
+  it('keep their key in the data directory, one for all who start together, readable by its owner only', async () => {
+    const opened = await Promise.all([1, 2, 3, 4].map(() => openPseudonyms(directory, systemRandom())));
+    expect(new Set(opened.map((pseudonyms) => pseudonyms.user('ann'))).size).toBe(1);
+    expect(await readdir(directory)).toEqual(['pseudonym.key']);
+    expect((await stat(join(directory, 'pseudonym.key'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('refuse a file that is no key instead of replacing it', async () => {
+    await writeFile(join(directory, 'pseudonym.key'), 'abc');
+    await expect(openPseudonyms(directory, systemRandom())).rejects.toMatchObject({ code: 'DATA_DIRECTORY_INVALID' });
+  });
+});
