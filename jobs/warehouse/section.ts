@@ -29,7 +29,7 @@ export const warehouseSection = defineSection(
       max: 10_000,
       unit: 'rows',
       description:
-        'Most rows of one insert. Larger is faster to store and holds the event loop longer, about 7 µs a row.',
+        'Most rows of one insert. Larger is faster to store and holds the event loop longer, about 10 µs a row.',
     }),
     memoryBytes: setting.integer({
       default: 2 * 2 ** 30,
