@@ -10,8 +10,6 @@
 /** Package -> the file (a regular expression) that may import it. */
 const OWNERS = {
   '@clickhouse/client': 'streams/warehouse/clickhouse-[a-z-]+[.]ts',
-  '@fastify/static': 'serving/http/server[.]ts',
-  '@fastify/swagger': 'serving/http/server[.]ts',
   avsc: 'schemas/avro[.]ts',
   chdb: 'streams/warehouse/chdb-[a-z-]+[.]ts',
   commander: 'jobs/cli[.]ts',
@@ -20,7 +18,8 @@ const OWNERS = {
   lmdb: 'streams/lmdb/environment[.]ts',
   pino: 'streams/logger[.]ts',
   'prom-client': 'streams/metrics[.]ts',
-  ws: 'serving/feed/[^/]+[.]ts',
+  // The server, and the client of the benchmark's own process.
+  ws: '(serving/feed/feed-server|jobs/bench/load-client)[.]ts',
   yaml: 'streams/yaml[.]ts',
   // Shapes are checked in few places: configuration, and files of rules or mappings a person writes.
   zod: '(streams/config[.]ts|[^ ]*-schema[.]ts)',
@@ -41,7 +40,7 @@ const ownerRules = Object.entries(OWNERS).map(([name, owner]) => ({
 }));
 
 /** Where an owner is a pattern, still only one of the files it matches may import the package. */
-const sharedByFew = new Set(['zod']);
+const sharedByFew = new Set(['zod', 'ws']);
 const single = Object.keys(OWNERS).filter((name) => !sharedByFew.has(name));
 const oneImporter = {
   name: 'one-importer-per-package',

@@ -56,11 +56,13 @@ export const ERROR_CODES = {
   REQUEST_INVALID: entry(400, false, 'The request does not match the documented schema.'),
   BODY_TOO_LARGE: entry(413, false, 'The request body exceeds the configured limit.'),
   UNAUTHORIZED: entry(401, false, 'A valid API key is required.'),
+  FORBIDDEN: entry(403, false, 'The request comes from a page or host that may not talk to this node.'),
   NOT_FOUND: entry(404, false, 'The addressed user, item or route does not exist.'),
   OVERLOADED: entry(429, true, 'The engine is behind; try again after Retry-After seconds.'),
   NOT_READY: entry(503, true, 'The node is starting, draining or catching up.'),
   CURSOR_EXPIRED: entry(410, false, 'The paging cursor is no longer held; start again without it.'),
   FEED_PROTOCOL: entry(400, false, 'A feed message is malformed or out of turn.'),
+  INTERNAL: entry(500, false, 'The request failed unexpectedly; the log of the node says why.'),
   FEED_LIMIT: entry(429, false, 'A connection or user exceeded its feed limits.'),
 } as const satisfies Record<string, ErrorCodeEntry>;
 

@@ -58,7 +58,7 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     logger,
     isLive: true,
     onStopped: (error) => stop.abort(error),
-    onItemWithdrawn: (itemId) => node?.onWithdrawn([itemId]),
+    onItemsWithdrawn: (itemIds) => node?.onWithdrawn(itemIds),
   });
   const admin = new AdminServer({ engine, directory: options.data, commands: ADMIN_COMMANDS, clock, random });
   try {

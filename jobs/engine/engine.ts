@@ -6,13 +6,13 @@
  */
 import type { FreshetConfig } from '../config.js';
 import { TOPICS, topicName } from '../../schemas/topics.js';
-import { decodeRecord } from '../../schemas/codec.js';
 import { createEngineTopology, engineTopics, ONLINE_SPACE } from '../../operators/engine-topology.js';
 import type { EngineTopology } from '../../operators/engine-topology.js';
 import type { CatalogueItem } from '../../operators/user/catalogue.js';
+import { createItemStateApply } from '../../serving/node/item-state.js';
 import { ItemTables } from '../../serving/tables/item-tables.js';
 import type { Clock } from '../../streams/clock.js';
-import type { EventLog, LogRecord } from '../../streams/log/event-log.js';
+import type { EventLog } from '../../streams/log/event-log.js';
 import type { Logger } from '../../streams/logger.js';
 import { MemoryLog } from '../../streams/memory/memory-log.js';
 import { MemoryStore } from '../../streams/memory/memory-store.js';
@@ -34,8 +34,8 @@ export interface EngineOptions {
   /** Append ticks when partitions are idle: for live engines, not for import and replay. */
   readonly isLive?: boolean;
   readonly onStopped?: (error: unknown) => void;
-  /** An item was deleted or is not available any more: it must leave open feeds. */
-  readonly onItemWithdrawn?: (itemId: string) => void;
+  /** Items were deleted or are not available any more: they must leave open feeds. */
+  readonly onItemsWithdrawn?: (itemIds: readonly string[]) => void;
 }
 
 export interface Storage {
@@ -74,7 +74,7 @@ export class Engine {
       log,
       clock,
       topic: this.topic('itemState'),
-      apply: (record) => applyTableRecord(tables, record, options.onItemWithdrawn),
+      apply: createItemStateApply(tables, options.onItemsWithdrawn ?? (() => undefined)),
       onFault: (error, record) =>
         logger.warn('table record ignored', { error, offset: record.offset, key: record.key }),
     });
@@ -126,23 +126,6 @@ export class Engine {
   topic(name: keyof typeof TOPICS): string {
     return topicName(this.options.config.streams.namespace, TOPICS[name]);
   }
-}
-
-/** Applies one record of item-state; an empty value withdraws its key. */
-export function applyTableRecord(
-  tables: ItemTables,
-  record: LogRecord,
-  onItemWithdrawn?: (itemId: string) => void,
-): void {
-  if (record.value.length > 0) {
-    const value = decodeRecord(record.value);
-    const isNews = tables.apply(value);
-    if (isNews && value.kind === 'ItemCatalogueState' && (value.deleted || !value.available)) {
-      onItemWithdrawn?.(value.itemId);
-    }
-    return;
-  }
-  if (record.origin !== undefined) tables.withdraw(record.key, record.origin.offset);
 }
 
 /** What the catalogue says of an item, in the words that stage 1 uses. */

@@ -5,6 +5,7 @@
  * follow after each round. So table-reading operators see the same tables at the same record in every run, and an
  * evaluation sees exactly the state before the event it tests.
  */
+import { createItemStateApply } from '../../serving/node/item-state.js';
 import type { ItemTables } from '../../serving/tables/item-tables.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Random } from '../../streams/random.js';
@@ -13,7 +14,6 @@ import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { Task } from '../../streams/runtime/task.js';
 import type { TaskOptions } from '../../streams/runtime/task.js';
 import type { Topology } from '../../streams/runtime/topology.js';
-import { applyTableRecord } from './engine.js';
 import type { Storage } from './engine.js';
 
 export interface LockstepOptions {
@@ -41,7 +41,7 @@ export class LockstepScheduler {
       log: storage.log,
       clock,
       topic: itemState,
-      apply: (record) => applyTableRecord(tables, record),
+      apply: createItemStateApply(tables, () => undefined),
       onFault: (error) => {
         throw error;
       },

@@ -1,20 +1,17 @@
 /** A serving node on an engine of this process: what the edge asks for, answered by the real parts. */
-import type { ItemCard } from '../../serving/node/ports.js';
+import { createCatalogue } from '../../serving/node/item-state.js';
 import { ServingNode } from '../../serving/node/serving-node.js';
+import { aliasOfRow, createSnapshotOf } from '../../serving/node/stage-users.js';
+import type { StageUsersConfig } from '../../serving/node/stage-users.js';
 import { UserStates } from '../../serving/node/user-states.js';
 import { createRecommender } from '../../serving/pipeline/recommender.js';
-import { viewUser } from '../../serving/pipeline/user-view.js';
-import type { ItemTables } from '../../serving/tables/item-tables.js';
 import { DEFAULT_AFFINITY } from '../../operators/user/affinity.js';
-import { readUser } from '../../operators/user/read-user.js';
-import type { UserSnapshot } from '../../operators/user/read-user.js';
 import { USER_STAGE } from '../../operators/engine-topology.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Metrics } from '../../streams/metrics.js';
 import { StateQuery } from '../../streams/queries/state-query.js';
 import type { Random } from '../../streams/random.js';
-import { readCell, rowVersion } from '../../streams/runtime/row.js';
 import type { FreshetConfig } from '../config.js';
 import type { Engine } from './engine.js';
 
@@ -67,42 +64,15 @@ async function generationOf(engine: Engine, clock: Clock): Promise<number> {
 }
 
 export function createUserStates(engine: Engine, config: FreshetConfig): UserStates {
-  const { sessionGapMs } = config.operators;
-  const affinityHalfLifeMs = DEFAULT_AFFINITY.halfLifeMs;
   return new UserStates({
     store: engine.storage.store,
     stage: USER_STAGE,
     partitions: config.streams.partitions,
-    snapshotOf: (row, now, userId) =>
-      viewUser(row === undefined ? undefined : snapshotOf(row, userId), { now, sessionGapMs, affinityHalfLifeMs }),
-    aliasOf: (row) => snapshotOf(row, '').movedTo,
+    snapshotOf: createSnapshotOf(stageUsersConfigOf(config)),
+    aliasOf: aliasOfRow,
   });
 }
 
-function snapshotOf(row: Buffer, userId: string): UserSnapshot {
-  return readUser(userId, rowVersion(row), (operator) => readCell(operator, row));
-}
-
-function createCatalogue(tables: ItemTables) {
-  return {
-    isKnown: (itemId: string): boolean => tables.items.indexOf(itemId) >= 0,
-    isServable: (itemId: string): boolean => {
-      const item = tables.items.indexOf(itemId);
-      return item >= 0 && tables.catalogue.isServable(item);
-    },
-    card: (itemId: string): ItemCard | undefined => {
-      const item = tables.items.indexOf(itemId);
-      const entry = item < 0 ? undefined : tables.catalogue.entryOf(item);
-      if (entry === undefined) return undefined;
-      const category = entry.categories[0];
-      return {
-        itemId,
-        title: entry.title,
-        category: category === undefined ? null : tables.catalogue.categoryName(category),
-        price: entry.price,
-        currency: entry.currency,
-        imageUrl: entry.imageUrl,
-      };
-    },
-  };
+export function stageUsersConfigOf(config: FreshetConfig): StageUsersConfig {
+  return { sessionGapMs: config.operators.sessionGapMs, affinityHalfLifeMs: DEFAULT_AFFINITY.halfLifeMs };
 }

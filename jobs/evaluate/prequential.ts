@@ -11,11 +11,9 @@ import { TOPICS } from '../../schemas/topics.js';
 import type { TopicDeclaration } from '../../schemas/topics.js';
 import { createEngineTopology, engineTopics, ONLINE_SPACE, USER_STAGE } from '../../operators/engine-topology.js';
 import type { EngineTopology } from '../../operators/engine-topology.js';
-import { DEFAULT_AFFINITY } from '../../operators/user/affinity.js';
-import { readUser } from '../../operators/user/read-user.js';
+import { snapshotInSession, storedUser } from '../../serving/node/stage-users.js';
 import { createRecommender } from '../../serving/pipeline/recommender.js';
 import type { Recommender } from '../../serving/pipeline/recommender.js';
-import { viewUserInSession } from '../../serving/pipeline/user-view.js';
 import type { UserSnapshotLike } from '../../serving/retrieval/request.js';
 import { ItemTables } from '../../serving/tables/item-tables.js';
 import { partitionFor } from '../../schemas/ids.js';
@@ -24,11 +22,11 @@ import type { OutgoingRecord } from '../../streams/log/event-log.js';
 import { MemoryLog } from '../../streams/memory/memory-log.js';
 import { MemoryStore } from '../../streams/memory/memory-store.js';
 import type { Random } from '../../streams/random.js';
-import { readCell, rowVersion } from '../../streams/runtime/row.js';
 import { taskOptionsOf } from '../../streams/section.js';
 import type { FreshetConfig } from '../config.js';
 import { catalogueItemOf } from '../engine/engine.js';
 import type { Storage } from '../engine/engine.js';
+import { stageUsersConfigOf } from '../engine/serving.js';
 import { LockstepScheduler } from '../engine/lockstep.js';
 import type { ConvertedRecord } from '../import/row-converter.js';
 import { RankingMetrics } from './ranking-metrics.js';
@@ -158,19 +156,14 @@ export class PrequentialEvaluation {
     const stage = this.engine.users;
     const partition = partitionFor(userId, this.storage.log.topic(stage.input).partitions);
     const stored = await this.storage.store.get({ stage: USER_STAGE, partition }, userId);
-    const options = {
-      now,
-      sessionGapMs: this.options.config.operators.sessionGapMs,
-      affinityHalfLifeMs: DEFAULT_AFFINITY.halfLifeMs,
-    };
-    const snapshot = readUser(userId, stored === undefined ? 0 : rowVersion(stored), (operator) =>
-      stored === undefined ? undefined : readCell(operator, stored),
-    );
+    if (stored === undefined) return undefined;
+    const config = stageUsersConfigOf(this.options.config);
+    const user = storedUser(stored, userId);
     const session =
       sessionId === null
-        ? snapshot.openSessionAt(now, options.sessionGapMs)
-        : snapshot.sessions.find((candidate) => candidate.id === sessionId);
-    return { ...viewUserInSession(snapshot, session, options), seen: (itemId) => known.has(itemId) };
+        ? user.openSessionAt(now, config.sessionGapMs)
+        : user.sessions.find((candidate) => candidate.id === sessionId);
+    return { ...snapshotInSession(user, session, now, config), seen: (itemId) => known.has(itemId) };
   }
 }
 

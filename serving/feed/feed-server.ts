@@ -70,7 +70,7 @@ export class FeedServer {
     try {
       access.requireOrigin(request.headers);
     } catch {
-      socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
     this.server.handleUpgrade(request, socket, head, (client) => {

@@ -113,5 +113,5 @@ function originHost(origin: string): string {
 }
 
 function refused(header: string, value: string | undefined, expected: string): EngineError {
-  return new EngineError('UNAUTHORIZED', `${header} is ${JSON.stringify(value ?? '')}; expected ${expected}`);
+  return new EngineError('FORBIDDEN', `${header} is ${JSON.stringify(value ?? '')}; expected ${expected}`);
 }

@@ -2,7 +2,7 @@
  * What a client is told of a failure: code, message, and the ids that help; never a stack, never an inner message of
  * something unexpected.
  */
-import { EngineError, type ErrorCode, type ErrorContext } from '../../schemas/errors.js';
+import { ERROR_CODES, EngineError, type ErrorCode, type ErrorContext } from '../../schemas/errors.js';
 
 export interface ErrorBody {
   readonly error: { readonly code: string; readonly message: string; readonly retriable: boolean } & ErrorContext;
@@ -35,10 +35,4 @@ export function errorBody(error: EngineError): ErrorBody {
   return { error: { ...error.context, code: error.code, message: error.message, retriable: error.retriable } };
 }
 
-export const UNEXPECTED_BODY: ErrorBody = {
-  error: {
-    code: 'INTERNAL',
-    message: 'The request failed unexpectedly; the log of the node says why.',
-    retriable: false,
-  },
-};
+export const UNEXPECTED_BODY: ErrorBody = errorBody(new EngineError('INTERNAL', ERROR_CODES.INTERNAL.meaning));

@@ -6,6 +6,7 @@
 import { topAffinities } from '../../operators/user/affinity.js';
 import { hasSeen } from '../../operators/user/profile-state.js';
 import { readUser, type UserSnapshot as StoredUser } from '../../operators/user/read-user.js';
+import type { Session } from '../../operators/user/session-state.js';
 import { hash32, sessionRef } from '../../schemas/ids.js';
 import { readCell, rowVersion } from '../../streams/runtime/row.js';
 import type { UserSnapshot } from './ports.js';
@@ -32,33 +33,43 @@ const NOBODY: UserSnapshot = {
 
 /** The id that an id became; for `UserStatesOptions.aliasOf`. */
 export function aliasOfRow(row: Buffer): string | undefined {
-  return stored(row, '').movedTo;
+  return storedUser(row, '').movedTo;
 }
 
 /** For `UserStatesOptions.snapshotOf`. */
 export function createSnapshotOf(config: StageUsersConfig) {
   return (row: Buffer | undefined, now: number, userId: string): UserSnapshot => {
     if (row === undefined) return NOBODY;
-    const user = stored(row, userId);
-    const { profile, segments } = user;
-    const blocked = [...(profile?.blockedItems ?? []), ...(profile?.dislikedItems ?? [])];
-    return {
-      ...tasteOf(user, now, config),
-      seen: (itemId) => profile !== undefined && hasSeen(profile, hash32(itemId)),
-      blockedItems: blocked.length === 0 ? NOBODY.blockedItems : new Set(blocked),
-      segments,
-    };
+    const user = storedUser(row, userId);
+    return snapshotInSession(user, user.openSessionAt(now, config.sessionGapMs), now, config);
+  };
+}
+
+/** As above with the session given, for replays that know which one it is. */
+export function snapshotInSession(
+  user: StoredUser,
+  session: Session | undefined,
+  now: number,
+  config: StageUsersConfig,
+): UserSnapshot {
+  const { profile, segments } = user;
+  const blocked = [...(profile?.blockedItems ?? []), ...(profile?.dislikedItems ?? [])];
+  return {
+    ...tasteOf(user, session, now, config),
+    seen: (itemId) => profile !== undefined && hasSeen(profile, hash32(itemId)),
+    blockedItems: blocked.length === 0 ? NOBODY.blockedItems : new Set(blocked),
+    segments,
   };
 }
 
 function tasteOf(
   user: StoredUser,
+  session: Session | undefined,
   now: number,
   config: StageUsersConfig,
 ): Omit<UserSnapshot, 'seen' | 'blockedItems' | 'segments'> {
   if (!user.mayPersonalize) return NOBODY;
   const { profile, affinity, embedding } = user;
-  const session = user.openSessionAt(now, config.sessionGapMs);
   const refTime = affinity?.refTime ?? 0;
   const options = { refTime, time: now, halfLifeMs: config.affinityHalfLifeMs, max: CATEGORIES_MAX };
   const categories = affinity === undefined ? [] : topAffinities(affinity.categories, options);
@@ -73,5 +84,7 @@ function tasteOf(
   };
 }
 
-const stored = (row: Buffer, userId: string): StoredUser =>
-  readUser(userId, rowVersion(row), (operator) => readCell(operator, row));
+/** A stored row as the operators' own snapshot. */
+export function storedUser(row: Buffer, userId: string): StoredUser {
+  return readUser(userId, rowVersion(row), (operator) => readCell(operator, row));
+}

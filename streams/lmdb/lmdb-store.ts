@@ -94,7 +94,8 @@ export class LmdbStore implements StateStore, Participant {
       const task = this.tasksByName.get(taskName(id));
       const row = (key: string): Buffer | undefined => task?.table.get(rowKey(key));
       const timers = task === undefined ? [] : dueTimers(task, request);
-      return { rows: request.keys.map(row), timers, timerRows: timers.map(({ key }) => row(key)) };
+      const commitId = task?.stored?.head.commitId ?? '';
+      return { commitId, rows: request.keys.map(row), timers, timerRows: timers.map(({ key }) => row(key)) };
     });
   }
 

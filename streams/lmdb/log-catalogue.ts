@@ -4,7 +4,7 @@
  * A place is written when cleaning moved it: where the partition ends, since its last batch may be removed, and how
  * far cleaning has come, so that a restart does not clean everything again.
  */
-import { z } from 'zod';
+import { z } from '../config.js';
 import { EngineError } from '../../schemas/errors.js';
 import type { TopicSpec } from '../log/event-log.js';
 import type { Environment } from './environment.js';

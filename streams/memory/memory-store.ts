@@ -79,7 +79,8 @@ export class MemoryStore implements StateStore {
     const before = { time: request.timersBefore, operator: '', key: '' };
     const due = lowerBound(task?.timers ?? [], before, compareTimers);
     const timers = task?.timers.slice(0, Math.min(due, request.timersMax)) ?? [];
-    return { rows: request.keys.map(row), timers, timerRows: timers.map(({ key }) => row(key)) };
+    const commitId = task?.head.commitId ?? '';
+    return { commitId, rows: request.keys.map(row), timers, timerRows: timers.map(({ key }) => row(key)) };
   }
 
   commitNow(id: TaskId, commit: Commit): CommitOutcome {

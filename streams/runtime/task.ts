@@ -204,7 +204,11 @@ export class Task {
     if (head?.commitId === this.head.commitId) return;
     this.status = 'fenced';
     this.cache.clear();
-    throw new EngineError(
+    throw this.lost();
+  }
+
+  private lost(): EngineError {
+    return new EngineError(
       'TASK_FENCED',
       `The store does not hold the last commit of task ${taskName(this.id)}; acquire it again.`,
     );
@@ -272,6 +276,8 @@ export class Task {
     const { timersMax } = this.options;
     const timersBefore = Math.max(this.meta.streamTime, batch.highestTime);
     const found = await this.environment.store.prefetch(this.id, { keys, timersBefore, timersMax });
+    // Rows of a newer commit must not mix with this cache: the store may fall back and then accept a commit on ours.
+    if (found.commitId !== this.head.commitId) throw this.lost();
     keys.forEach((key, i) => this.cache.add(new Row(this.layout, key, found.rows[i])));
     found.timers.forEach((timer, i) => {
       if (this.cache.get(timer.key) === undefined) this.cache.add(new Row(this.layout, timer.key, found.timerRows[i]));

@@ -60,6 +60,8 @@ export interface Commit {
 export type CommitOutcome = 'committed' | 'already-applied';
 
 export interface Prefetched {
+  /** The commit that was read: it differs from the caller's when somebody else has committed since. */
+  readonly commitId: string;
   /** One entry a key asked for, in that order; undefined where there is no row. Owned by the caller. */
   readonly rows: readonly (Buffer | undefined)[];
   /** Timers with time < `timersBefore`, in order of (time, operator, key); at most `timersMax`. */

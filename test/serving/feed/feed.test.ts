@@ -303,7 +303,7 @@ describe('access and closing', () => {
 
   it('refuses pages of another origin in the handshake, and other paths', async () => {
     await start();
-    await expect(connectFeed(engine.feedUrl, { headers: { origin: 'http://evil.example' } })).rejects.toThrow('401');
+    await expect(connectFeed(engine.feedUrl, { headers: { origin: 'http://evil.example' } })).rejects.toThrow('403');
     await expect(connectFeed(engine.feedUrl.replace('/v1/feed', '/other'))).rejects.toThrow();
   });
 

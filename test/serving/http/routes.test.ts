@@ -285,13 +285,13 @@ describe('access', () => {
 
   it('without keys refuses rebound names and pages of others, and sends no CORS header', async () => {
     await start();
-    expect(await status({ host: 'evil.example:8080' })).toBe(401);
+    expect(await status({ host: 'evil.example:8080' })).toBe(403);
     expect(await status({ host: '127.0.0.1:8080' })).toBe(200);
     expect(await status({ host: '[::1]:8080' })).toBe(200);
-    expect(await status({ host: 'localhost:8080', origin: 'http://evil.example' })).toBe(401);
-    expect(await status({ host: 'localhost:8080', origin: 'null' })).toBe(401);
+    expect(await status({ host: 'localhost:8080', origin: 'http://evil.example' })).toBe(403);
+    expect(await status({ host: 'localhost:8080', origin: 'null' })).toBe(403);
     expect(await status({ host: 'localhost:8080', origin: 'http://localhost:8080' })).toBe(200);
-    expect(await status({ 'sec-fetch-site': 'cross-site' })).toBe(401);
+    expect(await status({ 'sec-fetch-site': 'cross-site' })).toBe(403);
     const { headers } = await engine.call('GET', '/v1/trending');
     expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
   });

@@ -116,6 +116,14 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
     });
 
     describe('rows', () => {
+      it('says which commit a batch of rows was read from', async () => {
+        await store.acquire(TASK, 'A');
+        expect((await prefetch({})).commitId).toBe('');
+        await store.commit(TASK, commit('A', '', 'c1', { puts: { a: '1' } }));
+        await store.commit(TASK, commit('A', 'c1', 'c2', { puts: { a: '2' } }));
+        expect(await prefetch({ keys: ['a'] })).toMatchObject({ commitId: 'c2', rows: [Buffer.from('2')] });
+      });
+
       it('puts, replaces and deletes, and reads the last commit', async () => {
         await store.acquire(TASK, 'A');
         await store.commit(TASK, commit('A', '', 'c1', { puts: { a: '1', b: '1', c: '' } }));
