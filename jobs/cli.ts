@@ -10,7 +10,18 @@ import { isEngineError } from '../schemas/errors.js';
 import { systemClock } from '../streams/clock.js';
 import { systemRandom } from '../streams/random.js';
 import { DEFAULT_DATA_DIRECTORY, createCommandLogger, parseCount } from './commands/command.js';
-import type { CommandContext } from './commands/command.js';
+import type { CommandContext, DataOptions } from './commands/command.js';
+import type { IngestBenchOptions } from './bench/ingest.js';
+import type { LatencyOptions } from './bench/latency.js';
+import type { ServeOptions } from './bench/serve.js';
+import type { ThroughputOptions } from './bench/throughput.js';
+import type { W1Options } from './bench/w1.js';
+import type { DeadLetterOptions } from './commands/dead-letters.js';
+import type { ImportCommandOptions } from './commands/import.js';
+import type { ReplayOptions } from './commands/replay.js';
+import type { SimulateOptions } from './commands/simulate.js';
+import type { SqlOptions } from './commands/sql.js';
+import type { UpOptions } from './commands/up.js';
 import { Terminal } from './terminal.js';
 
 interface GlobalOptions {
@@ -70,7 +81,7 @@ withData(command(program, 'up', 'run the engine until it is told to stop'))
   .option('--demo', 'send simulated traffic')
   .option('--rate <n>', 'with --demo: records a second', parseCount('rate'), 50)
   .option('--seed <text>', 'with --demo: seed of the simulated world', 'demo')
-  .action(async (options: GlobalOptions & Parameters<typeof import('./commands/up.js').runUp>[1]) => {
+  .action(async (options: GlobalOptions & UpOptions) => {
     const { runUp } = await import('./commands/up.js');
     await execute(options, (context) => runUp(context, options));
   });
@@ -80,7 +91,7 @@ withData(command(program, 'simulate', 'let seeded people use the engine and meas
   .option('--users <n>', 'people', parseCount('users'), 2_000)
   .option('--items <n>', 'items', parseCount('items'), 2_000)
   .option('--seed <text>', 'seed of the world', 'simulate')
-  .action(async (options: GlobalOptions & Parameters<typeof import('./commands/simulate.js').runSimulate>[1], self: Command) => {
+  .action(async (options: GlobalOptions & SimulateOptions, self: Command) => {
     const { runSimulate } = await import('./commands/simulate.js');
     const data = self.getOptionValueSource('data') === 'default' ? undefined : options.data;
     await execute(options, (context) => runSimulate(context, { ...options, data }));
@@ -89,12 +100,14 @@ withData(command(program, 'simulate', 'let seeded people use the engine and meas
 withData(command(program, 'import <file>', 'append a file through a mapping; can be cut off and repeated'))
   .requiredOption('--mapping <file|name>', 'mapping file, or the name of one that comes with freshet')
   .option('--limit <n>', 'rows to read at most', parseCount('limit'), Infinity)
-  .action(async (file: string, options: GlobalOptions & Parameters<typeof import('./commands/import.js').runImport>[2]) => {
+  .action(async (file: string, options: GlobalOptions & ImportCommandOptions) => {
     const { runImport } = await import('./commands/import.js');
     await execute(options, (context) => runImport(context, file, options));
   });
 
-withData(command(program, 'replay <file>', 'run a file through the whole engine; --evaluate measures its recommendations'))
+withData(
+  command(program, 'replay <file>', 'run a file through the whole engine; --evaluate measures its recommendations'),
+)
   .requiredOption('--mapping <file|name>', 'mapping file, or the name of one that comes with freshet')
   .option('--limit <n>', 'events to read at most', parseCount('limit'), Infinity)
   .option('--evaluate', 'ask for the top 10 before each event and score it')
@@ -102,7 +115,7 @@ withData(command(program, 'replay <file>', 'run a file through the whole engine;
   .option('--lag-events <n>', 'with --evaluate: events a batch in the normal mode', parseCount('lag-events'), 64)
   .option('--lockstep', 'both stages in a fixed interleaving: reproducible as a whole')
   .addOption(new Option('--speed <speed>', 'max, or a multiple of the file’s own speed such as 60x').default('max'))
-  .action(async (file: string, options: GlobalOptions & Parameters<typeof import('./commands/replay.js').runReplay>[2], self: Command) => {
+  .action(async (file: string, options: GlobalOptions & ReplayOptions, self: Command) => {
     const { runReplay } = await import('./commands/replay.js');
     // Without --data a replay leaves nothing behind.
     const data = self.getOptionValueSource('data') === 'default' ? undefined : options.data;
@@ -111,12 +124,14 @@ withData(command(program, 'replay <file>', 'run a file through the whole engine;
 
 const state = program.command('state').description('look at the engine’s state');
 
-type DataCommandOptions = GlobalOptions & Parameters<typeof import('./commands/state.js').runStateDigest>[1];
+type DataCommandOptions = GlobalOptions & DataOptions;
 
-withData(command(state, 'digest', 'one hash for each stage and partition')).action(async (options: DataCommandOptions) => {
-  const { runStateDigest } = await import('./commands/state.js');
-  await execute(options, (context) => runStateDigest(context, options));
-});
+withData(command(state, 'digest', 'one hash for each stage and partition')).action(
+  async (options: DataCommandOptions) => {
+    const { runStateDigest } = await import('./commands/state.js');
+    await execute(options, (context) => runStateDigest(context, options));
+  },
+);
 
 withData(command(state, 'get <stage> <key>', 'the state under one key, as JSON')).action(
   async (stage: string, key: string, options: DataCommandOptions) => {
@@ -134,7 +149,7 @@ withData(command(state, 'export <dir>', 'write a snapshot of every partition')).
 
 const deadLetters = program.command('dead-letters').description('records that could not be processed');
 
-type DeadLetterCommandOptions = GlobalOptions & Parameters<typeof import('./commands/dead-letters.js').runDeadLettersList>[1];
+type DeadLetterCommandOptions = GlobalOptions & DeadLetterOptions;
 
 withData(command(deadLetters, 'list', 'show them, oldest first'))
   .option('--limit <n>', 'show at most', parseCount('limit'), 100)
@@ -152,12 +167,19 @@ withData(command(deadLetters, 'replay', 'send them to their topics again'))
     await execute(options, (context) => runDeadLettersReplay(context, options));
   });
 
+withData(command(program, 'sql <query>', 'ask the warehouse; reading statements only'))
+  .addOption(new Option('--format <format>', 'how rows are printed').choices(['table', 'json', 'csv']).default('table'))
+  .action(async (query: string, options: GlobalOptions & SqlOptions) => {
+    const { runSql } = await import('./commands/sql.js');
+    await execute(options, (context) => runSql(context, query, options));
+  });
+
 const bench = program.command('bench').description('measure this machine');
 
 command(bench, 'w1', 'sessions over clicks, topic filled before, outputs stored and checked')
   .requiredOption('--file <csv.gz>', 'Globo’s clicks')
   .option('--limit <n>', 'clicks', parseCount('limit'), Infinity)
-  .action(async (options: GlobalOptions & Parameters<typeof import('./bench/w1.js').runW1>[1]) => {
+  .action(async (options: GlobalOptions & W1Options) => {
     const { runW1 } = await import('./bench/w1.js');
     await execute(options, (context) => runW1(context, options));
   });
@@ -168,9 +190,50 @@ command(bench, 'throughput', 'the whole chain with durable commits, over a file 
   .option('--limit <n>', 'events', parseCount('limit'), Infinity)
   .option('--seed <n>', 'seed of the mix', parseCount('seed'), 1)
   .option('--set <section.key=value>', 'override one setting; repeatable', collect, [])
-  .action(async (options: GlobalOptions & Parameters<typeof import('./bench/throughput.js').runThroughput>[1]) => {
+  .action(async (options: GlobalOptions & ThroughputOptions) => {
     const { runThroughput } = await import('./bench/throughput.js');
     await execute(options, (context) => runThroughput(context, options));
+  });
+
+command(bench, 'latency', 'from an act to the refreshed feed: 1,000 subscribers, one event a request')
+  .option('--subscribers <n>', 'users, each with an open feed', parseCount('subscribers'), 1_000)
+  .option('--rate <n>', 'events a second, sent whether or not answers came', parseCount('rate'), 2_000)
+  .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)
+  .option('--seconds <n>', 'measured time', parseCount('seconds'), 60)
+  .option('--warmup <n>', 'seconds before', parseCount('warmup'), 15)
+  .option('--runs <n>', 'runs, each with a new engine; the median is reported', parseCount('runs'), 3)
+  .option('--profile <dir>', 'write CPU profiles of the engine here')
+  .option('--set <section.key=value>', 'override one setting of the engine; repeatable', collect, [])
+  .action(async (options: GlobalOptions & LatencyOptions) => {
+    const { runLatency } = await import('./bench/latency.js');
+    await execute(options, (context) => runLatency(context, options));
+  });
+
+command(bench, 'serve', 'recommendations asked for at a steady rate')
+  .option('--items <n>', 'items of the catalogue', parseCount('items'), 100_000)
+  .option('--users <n>', 'users with a history', parseCount('users'), 5_000)
+  .option('--rate <n>', 'requests a second, sent whether or not answers came', parseCount('rate'), 200)
+  .option('--seconds <n>', 'measured time', parseCount('seconds'), 60)
+  .option('--warmup <n>', 'seconds before', parseCount('warmup'), 10)
+  .option('--profile <dir>', 'write a CPU profile of the engine here')
+  .option('--set <section.key=value>', 'override one setting of the engine; repeatable', collect, [])
+  .action(async (options: GlobalOptions & ServeOptions) => {
+    const { runServe } = await import('./bench/serve.js');
+    await execute(options, (context) => runServe(context, options));
+  });
+
+command(bench, 'ingest', 'events over HTTP, durable before the answer: one a request, then lists')
+  .option('--clients <n>', 'clients, each with one request under way', parseCount('clients'), 8)
+  .option('--batch <n>', 'events of a list', parseCount('batch'), 1_000)
+  .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)
+  .option('--users <n>', 'users', parseCount('users'), 5_000)
+  .option('--seconds <n>', 'measured time of each of the two', parseCount('seconds'), 20)
+  .option('--warmup <n>', 'seconds before each', parseCount('warmup'), 5)
+  .option('--profile <dir>', 'write a CPU profile of the engine here')
+  .option('--set <section.key=value>', 'override one setting of the engine; repeatable', collect, [])
+  .action(async (options: GlobalOptions & IngestBenchOptions) => {
+    const { runIngest } = await import('./bench/ingest.js');
+    await execute(options, (context) => runIngest(context, options));
   });
 
 withData(command(program, 'doctor', 'check this machine, the configuration and the data directory')).action(
