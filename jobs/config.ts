@@ -4,11 +4,13 @@ import { servingSection } from '../serving/config.js';
 import { defineConfig } from '../streams/config.js';
 import type { ConfigOf } from '../streams/config.js';
 import { streamsSection } from '../streams/section.js';
+import { warehouseSection } from './warehouse/section.js';
 
 export const freshetConfig = defineConfig({
   streams: streamsSection,
   operators: operatorsSection,
   serving: servingSection,
+  warehouse: warehouseSection,
 });
 
 export type FreshetConfig = ConfigOf<typeof freshetConfig>;

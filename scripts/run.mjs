@@ -20,6 +20,7 @@ const COMMANDS = {
   freshet: 'build, then run the command line: npm run freshet -- --help',
   check: 'lint, types, import law, unused code, formatting',
   test: 'check, build, then all tests; with arguments only those tests, without the checks',
+  simulation: 'the seeded simulation of crashes and faults: npm run simulation -- --seeds 1000',
   generate: 'build, then rewrite the checked-in references (error codes, configuration)',
 };
 
@@ -38,6 +39,8 @@ async function main([command, ...args]) {
   } else if (command === 'test') {
     const { test } = await import('./test.mjs');
     process.exitCode = await test(root, build, args);
+  } else if (command === 'simulation') {
+    await runBundled('test/simulation/main.ts', args);
   } else {
     await build();
     if (command === 'start') await becomeCli(['up', '--demo', ...args]);
@@ -49,6 +52,17 @@ async function main([command, ...args]) {
 async function build() {
   const { buildIfNeeded } = await import('./build.mjs');
   await withLock(root, 'build', () => buildIfNeeded(root));
+}
+
+/** Runs a program that is not part of the package: bundled on the fly, packages left where they are. */
+async function runBundled(source, args) {
+  const esbuild = await import('esbuild');
+  const outfile = join(root, 'node_modules', '.cache', 'freshet', `${source.replaceAll('/', '-')}.mjs`);
+  const options = { bundle: true, platform: 'node', format: 'esm', packages: 'external', sourcemap: 'inline' };
+  await esbuild.build({ absWorkingDir: root, entryPoints: [source], outfile, logLevel: 'warning', ...options });
+  process.argv = [process.execPath, outfile, ...args];
+  process.setSourceMapsEnabled(true);
+  await import(pathToFileURL(outfile).href);
 }
 
 /** Becomes the command line: same process, so signals, exit code and terminal need no forwarding. */

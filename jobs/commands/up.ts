@@ -14,6 +14,7 @@ import { Engine } from '../engine/engine.js';
 import { createServingNode } from '../engine/serving.js';
 import { createWorld } from '../simulate/world.js';
 import { Traffic } from '../simulate/traffic.js';
+import { startWarehouse } from '../warehouse/live-warehouse.js';
 import { loadConfig } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
 import { deadLettersListCommand, deadLettersReplayCommand } from './dead-letters.js';
@@ -60,13 +61,21 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     onStopped: (error) => stop.abort(error),
     onItemsWithdrawn: (itemIds) => node?.onWithdrawn(itemIds),
   });
-  const admin = new AdminServer({ engine, directory: options.data, commands: ADMIN_COMMANDS, clock, random });
+  const metrics = createMetrics({ namespace: config.streams.namespace, includeProcess: true });
   try {
+    const warehouse = await startWarehouse({ engine, config, data: options.data, clock, random, logger, metrics });
+    const admin = new AdminServer({
+      engine,
+      directory: options.data,
+      commands: ADMIN_COMMANDS,
+      sql: warehouse?.sql,
+      clock,
+      random,
+    });
     if (roles.has('stream')) await engine.start();
     else await engine.follower.open();
     await admin.open();
     if (roles.has('serve')) {
-      const metrics = createMetrics({ namespace: config.streams.namespace, includeProcess: true });
       node = await createServingNode({ engine, config, clock, random, metrics, logger, version: VERSION });
       url = `http://${config.serving.host}:${await node.start()}`;
       announce(context, { url, data: options.data, isOpen: config.serving.apiKeys.length === 0 });
@@ -80,6 +89,7 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     await traffic?.done;
     await node?.stop();
     await admin.close();
+    await warehouse?.stop();
   } finally {
     await engine.close();
   }

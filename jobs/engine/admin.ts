@@ -92,6 +92,8 @@ export interface AdminServerOptions {
   readonly engine: Engine;
   readonly directory: string;
   readonly commands: readonly EngineCommand<never>[];
+  /** Answers `POST /v1/admin/sql`; absent when this process keeps no warehouse. */
+  readonly sql?: ((statement: string) => Promise<object>) | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -125,26 +127,34 @@ export class AdminServer {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  private async answer(request: IncomingMessage): Promise<{ status: number; body: Reply }> {
+  private async answer(request: IncomingMessage): Promise<{ status: number; body: object }> {
     const collected = new CollectedOutput();
     try {
       if (!randomTokenMatches(request.headers.authorization, this.token)) {
         throw new EngineError('UNAUTHORIZED', 'The admin address needs the token of this run.');
       }
       const name = (request.url ?? '').replace('/v1/admin/', '');
+      const args: unknown = JSON.parse(await readBody(request));
+      if (name === 'sql') return { status: 200, body: await this.answerSql(args) };
       const command = this.options.commands.find((candidate) => candidate.name === name);
       if (command === undefined) throw new EngineError('NOT_FOUND', `There is no admin command '${name}'.`);
-      const args = JSON.parse(await readBody(request)) as never;
-      const run = this.queue.then(() => this.run(command, collected, args));
+      const run = this.queue.then(() => this.run(command, collected, args as never));
       this.queue = run.catch(() => undefined);
       await run;
       return { status: 200, body: collected.reply(undefined) };
     } catch (error) {
-      const known = isEngineError(error)
-        ? error
-        : new EngineError('INVARIANT_VIOLATED', String(error), { cause: error });
+      const known = isEngineError(error) ? error : new EngineError('INTERNAL', String(error), { cause: error });
       return { status: known.status, body: collected.reply({ code: known.code, message: known.message }) };
     }
+  }
+
+  /** Statements do not queue behind commands: the warehouse runs them beside everything else. */
+  private answerSql(args: unknown): Promise<object> {
+    const { sql } = this.options;
+    const statement = (args as { sql?: unknown } | null)?.sql;
+    if (sql === undefined) throw new EngineError('WAREHOUSE_UNAVAILABLE', 'This engine runs without a warehouse.');
+    if (typeof statement !== 'string') throw new EngineError('REQUEST_INVALID', 'An sql request needs the field sql.');
+    return sql(statement);
   }
 
   private async run(command: EngineCommand<never>, output: Output, args: never): Promise<void> {

@@ -24,7 +24,7 @@ export const warehouseSection = defineSection(
       description: 'How long a row waits for its block to fill: longer makes fewer, larger writes and later answers.',
     }),
     blockRows: setting.integer({
-      default: 4_000,
+      default: 2_000,
       min: 100,
       max: 10_000,
       unit: 'rows',

@@ -4,7 +4,9 @@
  * It belongs to one endpoint for life; clickhouse-warehouse.ts makes a new one when the endpoint moves, and adds
  * limits, settings and error codes. This file alone imports @clickhouse/client.
  */
+import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
+import type { Clock } from '../clock.js';
 import type { QueryParams, WarehouseRow } from './warehouse.js';
 
 /** Where a ClickHouse HTTP interface listens. */
@@ -26,12 +28,19 @@ export interface ClickhouseCall {
 
 /** The child has 16 threads for statements; of a server it is a polite share. */
 const CONNECTIONS_MAX = 12;
+/** About a millisecond of encoding. */
+const SLICE_ROWS = 100;
 
 export class ClickhouseConnection {
   private readonly client: ClickHouseClient;
 
   /** @param silentMsMax how long a socket may stay silent before it is given up. */
-  constructor(endpoint: ClickhouseEndpoint, database: string, silentMsMax: number) {
+  constructor(
+    endpoint: ClickhouseEndpoint,
+    database: string,
+    silentMsMax: number,
+    private readonly clock: Clock,
+  ) {
     this.client = createClient({
       url: endpoint.url,
       username: endpoint.username,
@@ -49,7 +58,8 @@ export class ClickhouseConnection {
   }
 
   async insert(table: string, rows: readonly WarehouseRow[], call: ClickhouseCall): Promise<void> {
-    await this.client.insert({ table, values: rows, format: 'JSONEachRow', ...options(call) });
+    const values = Readable.from(paced(rows, this.clock));
+    await this.client.insert({ table, values, format: 'JSONEachRow', ...options(call) });
   }
 
   /** At the reader's pace. A failure half-way is thrown behind the rows before it. */
@@ -71,6 +81,14 @@ export class ClickhouseConnection {
 
   async close(): Promise<void> {
     await this.client.close();
+  }
+}
+
+/** A block row by row, with a turn for others now and then: encoding a large one at a stretch would hold every feed. */
+async function* paced(rows: readonly WarehouseRow[], clock: Clock): AsyncGenerator<WarehouseRow> {
+  for (let i = 0; i < rows.length; i++) {
+    if (i % SLICE_ROWS === SLICE_ROWS - 1) await clock.nextTurn();
+    yield rows[i]!;
   }
 }
 

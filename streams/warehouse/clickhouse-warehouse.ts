@@ -162,7 +162,7 @@ export class ClickhouseWarehouse implements Warehouse {
 
   /** On a connection of its own: a server refuses every statement that names a database it does not have yet. */
   private async createDatabase(): Promise<void> {
-    const connection = new ClickhouseConnection(await this.options.endpoint(), 'default', SOCKET_SILENT_MS);
+    const connection = new ClickhouseConnection(await this.options.endpoint(), 'default', SOCKET_SILENT_MS, this.options.clock);
     try {
       const sql = `CREATE DATABASE IF NOT EXISTS ${this.options.database}`;
       await this.command(sql, {}, {}, () => Promise.resolve(connection));
@@ -252,7 +252,7 @@ export class ClickhouseWarehouse implements Warehouse {
     const endpoint = await this.options.endpoint();
     if (this.current?.generation === endpoint.generation) return this.current.connection;
     const outdated = this.current?.connection;
-    const connection = new ClickhouseConnection(endpoint, this.options.database, SOCKET_SILENT_MS);
+    const connection = new ClickhouseConnection(endpoint, this.options.database, SOCKET_SILENT_MS, this.options.clock);
     this.current = { generation: endpoint.generation, connection };
     void outdated?.close().catch(() => undefined);
     return connection;
