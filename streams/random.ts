@@ -44,7 +44,27 @@ export function seededRandom(seed: string | number | bigint): Random {
 export function systemRandom(): Random {
   const seed = new Uint32Array(4);
   randomFillSync(seed);
-  return new Sfc32Random([seed[0]!, seed[1]!, seed[2]!, seed[3]!], (target) => void randomFillSync(target));
+  return new Sfc32Random([seed[0]!, seed[1]!, seed[2]!, seed[3]!], createPool());
+}
+
+/** Asking the system costs the same for 12 bytes as for a page of them. */
+const POOL_BYTES = 4_096;
+
+/** Fills from bytes of the operating system that were asked for in advance; none is given out twice. */
+function createPool(): (target: Uint8Array) => void {
+  const pool = new Uint8Array(POOL_BYTES);
+  let used = POOL_BYTES;
+  return (target) => {
+    if (target.length > POOL_BYTES) return void randomFillSync(target);
+    if (used + target.length > POOL_BYTES) {
+      randomFillSync(pool);
+      used = 0;
+    }
+    target.set(pool.subarray(used, used + target.length));
+    // What was given out cannot be read here again.
+    pool.fill(0, used, used + target.length);
+    used += target.length;
+  };
 }
 
 type Seed = readonly [number, number, number, number];
