@@ -94,7 +94,7 @@ const BROWSER_TIME_GLOBALS = [
 const readonlyGlobals = (names) => Object.fromEntries(names.map((name) => [name, 'readonly']));
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'coverage/', 'data/', '**/*.min.js'] },
+  { ignores: ['dist/', '.cache/', 'node_modules/', 'coverage/', 'data/', '**/*.min.js'] },
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     plugins: { freshet: { rules: { 'disable-needs-reason': disableNeedsReason } } },

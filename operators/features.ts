@@ -6,7 +6,7 @@
  * the values by this one function, so a model is served exactly what it was trained on.
  *
  * Invariants: a value is a finite number, computed from state and `request.now` alone; what is unknown has a stated
- * neutral value, so that a vector never has holes. `FEATURE_SET_VERSION` is raised when a meaning or the order changes.
+ * neutral value, so that a vector never has holes.
  */
 import type { ItemCtrState, ItemPopularityState, RecordKind } from '../schemas/records.js';
 import { hash32 } from '../schemas/ids.js';
@@ -18,8 +18,6 @@ import { hasSeen } from './user/profile-state.js';
 import type { UserSnapshot } from './user/read-user.js';
 import { DEFAULT_SESSION } from './user/session.js';
 import type { Session } from './user/session-state.js';
-
-export const FEATURE_SET_VERSION = '1';
 
 export interface FeatureRequest {
   /** ms since epoch; event time in training, the clock in serving. */

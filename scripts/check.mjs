@@ -25,7 +25,7 @@ const CHECKS = [
   { name: 'knip', command: `knip --no-progress --cache --cache-location ${CACHE}/knip` },
   {
     name: 'prettier',
-    command: `prettier --check --log-level warn --cache --cache-strategy content --cache-location ${CACHE}/prettier .`,
+    command: `prettier --check --log-level warn --cache --cache-strategy content --cache-location ${CACHE}/freshet-prettier .`,
   },
 ];
 

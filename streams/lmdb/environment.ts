@@ -96,7 +96,12 @@ export class Environment {
   openTables(names: readonly string[]): Table[] {
     invariant(!this.staging, 'Tables cannot be opened while a transaction is staged');
     return this.root.transactionSync(() =>
-      names.map((name) => new LmdbTable(this.root.openDB(name, { encoding: 'binary', keyEncoding: 'binary' }), () => this.requireOpen())),
+      names.map(
+        (name) =>
+          new LmdbTable(this.root.openDB(name, { encoding: 'binary', keyEncoding: 'binary' }), () =>
+            this.requireOpen(),
+          ),
+      ),
     );
   }
 

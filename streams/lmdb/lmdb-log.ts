@@ -89,7 +89,9 @@ export class LmdbLog implements EventLog, Participant {
 
   private addTopics(specs: readonly TopicSpec[]): void {
     const added = specs.filter((spec) => spec.class !== 'hint' && !this.partitions.has(spec.name));
-    const names = added.flatMap(({ name, partitions }) => Array.from({ length: partitions }, (_, i) => `log:${name}/${i}`));
+    const names = added.flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }, (_, i) => `log:${name}/${i}`),
+    );
     const tables = this.environment.openTables(names);
     let at = 0;
     for (const { name, partitions } of added) {

@@ -28,7 +28,17 @@ import { taskName } from '../state/state-store.js';
 import type { Environment } from './environment.js';
 import type { LmdbLog } from './lmdb-log.js';
 import { sizeOf } from './lmdb-log.js';
-import { documentKey, headKey, rowKey, rowKeyText, ROWS_END, taskOf, timerBound, timerKey, timerOf } from './state-keys.js';
+import {
+  documentKey,
+  headKey,
+  rowKey,
+  rowKeyText,
+  ROWS_END,
+  taskOf,
+  timerBound,
+  timerKey,
+  timerOf,
+} from './state-keys.js';
 import type { Participant, Table } from './table.js';
 
 interface OwnedHead {

@@ -106,7 +106,12 @@ export class LogCleaner {
       if (step === undefined || (step.atEnd && step.bytes < SMALL_BATCH_BYTES)) return;
       budget.bytes -= step.bytes;
       this.cleanedTo.set(partition, step.endOffset);
-      if (isFragmented(step)) await this.replace(partition, step.baseOffsets, step.batches.flatMap((b) => decodeBatch(b)));
+      if (isFragmented(step))
+        await this.replace(
+          partition,
+          step.baseOffsets,
+          step.batches.flatMap((b) => decodeBatch(b)),
+        );
     }
   }
 
@@ -213,7 +218,11 @@ export class LogCleaner {
   }
 
   /** Puts records where batches were, in one transaction that also notes the partition's place. */
-  private async replace(partition: LogPartition, baseOffsets: readonly number[], records: readonly LogRecord[]): Promise<void> {
+  private async replace(
+    partition: LogPartition,
+    baseOffsets: readonly number[],
+    records: readonly LogRecord[],
+  ): Promise<void> {
     const batch = records.length === 0 ? undefined : encodeBatch(records);
     const { environment, catalogue } = this.options;
     await environment.write(() => {
@@ -235,4 +244,3 @@ export class LogCleaner {
 function isFragmented(step: Step): boolean {
   return step.batches.length > 1 && step.bytes / step.batches.length < SMALL_BATCH_BYTES;
 }
-

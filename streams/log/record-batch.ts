@@ -234,11 +234,7 @@ function readSlice(batch: Buffer): Buffer {
   return batch.subarray(start, start + length);
 }
 
-function readOrigin(
-  sources: readonly string[],
-  operators: readonly string[],
-  walk: { originOffset: number },
-): Origin {
+function readOrigin(sources: readonly string[], operators: readonly string[], walk: { originOffset: number }): Origin {
   const source = sources[reader.readLong()] ?? reader.fail('an origin names an unknown source');
   const operator = operators[reader.readLong()] ?? reader.fail('an origin names an unknown operator');
   walk.originOffset += reader.readLong();
@@ -250,5 +246,8 @@ function corrupt(reason: string): EngineError {
 }
 
 function keyInvalid(key: string): EngineError {
-  return new EngineError('EVENT_INVALID', `Key ${JSON.stringify(key)} holds half a surrogate pair; expected Unicode text.`);
+  return new EngineError(
+    'EVENT_INVALID',
+    `Key ${JSON.stringify(key)} holds half a surrogate pair; expected Unicode text.`,
+  );
 }

@@ -44,7 +44,10 @@ interface Partition {
 
 /** Opaque; valid for the log that made it, any number of times. */
 export interface LogCheckpoint {
-  readonly partitions: ReadonlyMap<Partition, { readonly records: LogRecord[]; readonly length: number; readonly end: number }>;
+  readonly partitions: ReadonlyMap<
+    Partition,
+    { readonly records: LogRecord[]; readonly length: number; readonly end: number }
+  >;
 }
 
 export class MemoryLog implements EventLog {
@@ -65,7 +68,10 @@ export class MemoryLog implements EventLog {
     this.registry.declare(undeclared);
     for (const { name, partitions } of undeclared) {
       if (this.partitions.has(name)) continue;
-      this.partitions.set(name, Array.from({ length: partitions }, () => ({ records: [], end: 0 })));
+      this.partitions.set(
+        name,
+        Array.from({ length: partitions }, () => ({ records: [], end: 0 })),
+      );
     }
   }
 
@@ -100,7 +106,10 @@ export class MemoryLog implements EventLog {
     const first = lowerBound(records, from, (record, offset) => record.offset - offset);
     let bytes = 0;
     let last = first;
-    while (last < records.length && (last === first || (last - first < limits.recordsMax && bytes <= limits.bytesMax))) {
+    while (
+      last < records.length &&
+      (last === first || (last - first < limits.recordsMax && bytes <= limits.bytesMax))
+    ) {
       bytes += records[last++]!.value.length;
     }
     const batch = records.slice(first, last);

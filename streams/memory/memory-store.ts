@@ -28,8 +28,7 @@ import { settled } from './memory-log.js';
 import type { MemoryLog } from './memory-log.js';
 
 export type MemoryStoreOptions =
-  | { readonly delivery: 'outbox' }
-  | { readonly delivery: 'atomic'; readonly log: MemoryLog };
+  { readonly delivery: 'outbox' } | { readonly delivery: 'atomic'; readonly log: MemoryLog };
 
 interface Task {
   readonly id: TaskId;

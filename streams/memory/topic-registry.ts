@@ -43,7 +43,10 @@ export class TopicRegistry {
 
   private requireCompatible(spec: TopicSpec): void {
     if (!Number.isInteger(spec.partitions) || spec.partitions < 1) {
-      throw new EngineError('TOPIC_MISMATCH', `Topic '${spec.name}' needs at least 1 partition, got ${spec.partitions}.`);
+      throw new EngineError(
+        'TOPIC_MISMATCH',
+        `Topic '${spec.name}' needs at least 1 partition, got ${spec.partitions}.`,
+      );
     }
     const existing = this.specs.get(spec.name);
     if (existing === undefined) return;
@@ -128,7 +131,10 @@ export class TopicRegistry {
       const target = new Map<Member, readonly number[]>(leavers.map((member) => [member, []]));
       members.forEach((member, i) => target.set(member, partitionsOf(i, members.length, partitions)));
       for (const [member, wanted] of target) {
-        await assign(member, member.assigned.filter((partition) => wanted.includes(partition)));
+        await assign(
+          member,
+          member.assigned.filter((partition) => wanted.includes(partition)),
+        );
       }
       for (const [member, wanted] of target) await assign(member, wanted);
     };

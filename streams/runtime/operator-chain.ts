@@ -83,7 +83,7 @@ export class OperatorChain implements Context {
     const { operators, cells } = this;
     for (let ordinal = 0; ordinal < operators.length; ordinal++) {
       this.enter(ordinal);
-      operators[ordinal]!.process(record as never, cells[ordinal]!, this);
+      operators[ordinal]!.process(record, cells[ordinal]!, this);
       if (this.stopped) break;
     }
     this.leave(row);

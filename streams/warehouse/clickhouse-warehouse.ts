@@ -162,7 +162,12 @@ export class ClickhouseWarehouse implements Warehouse {
 
   /** On a connection of its own: a server refuses every statement that names a database it does not have yet. */
   private async createDatabase(): Promise<void> {
-    const connection = new ClickhouseConnection(await this.options.endpoint(), 'default', SOCKET_SILENT_MS, this.options.clock);
+    const connection = new ClickhouseConnection(
+      await this.options.endpoint(),
+      'default',
+      SOCKET_SILENT_MS,
+      this.options.clock,
+    );
     try {
       const sql = `CREATE DATABASE IF NOT EXISTS ${this.options.database}`;
       await this.command(sql, {}, {}, () => Promise.resolve(connection));

@@ -29,7 +29,10 @@ await log.createTopics([
 async function appendForever(): Promise<never> {
   for (;;) {
     const { end } = await log.bounds('appended', 0);
-    const records = Array.from({ length: 1 + (end % 7) }, (_, i) => ({ key: String(end + i), value: Buffer.alloc(200) }));
+    const records = Array.from({ length: 1 + (end % 7) }, (_, i) => ({
+      key: String(end + i),
+      value: Buffer.alloc(200),
+    }));
     const receipts = await log.append('appended', records);
     say(`append ${receipts.at(-1)!.offset}`);
   }

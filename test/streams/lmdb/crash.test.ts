@@ -27,15 +27,19 @@ beforeAll(async () => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('an embedded storage whose process is killed', () => {
-  it.each(['always', 'interval'])('keeps what it acknowledged, whole, over many kills (sync %s)', { timeout: 90_000 }, async (sync) => {
-    for (let i = 0; i < KILLS; i++) {
-      const child = startChild(bundle, directory, sync);
-      await child.line('commit');
-      await systemClock.sleep(20 + random.int(100));
-      await child.kill();
-      await verify(child.lines);
-    }
-  });
+  it.each(['always', 'interval'])(
+    'keeps what it acknowledged, whole, over many kills (sync %s)',
+    { timeout: 90_000 },
+    async (sync) => {
+      for (let i = 0; i < KILLS; i++) {
+        const child = startChild(bundle, directory, sync);
+        await child.line('commit');
+        await systemClock.sleep(20 + random.int(100));
+        await child.kill();
+        await verify(child.lines);
+      }
+    },
+  );
 });
 
 async function verify(lines: readonly string[]): Promise<void> {
@@ -92,7 +96,14 @@ describe('the lock of a data directory', () => {
     await child.line('ready');
     await child.kill();
     const rivals = Array.from({ length: 4 }, () => startChild(bundle, directory, 'always'));
-    const outcomes = await Promise.all(rivals.map((rival) => rival.line('ready').then(() => true, () => false)));
+    const outcomes = await Promise.all(
+      rivals.map((rival) =>
+        rival.line('ready').then(
+          () => true,
+          () => false,
+        ),
+      ),
+    );
     expect(outcomes.filter(Boolean)).toHaveLength(1);
     await Promise.all(rivals.map((rival) => rival.kill()));
   });

@@ -34,7 +34,10 @@ async function measure(sync: SyncPolicy, report: (name: string, figure: number) 
   };
   report('appends/s, 8 writers of 1 record', await perSecond(single));
   const thousand = async (): Promise<number> => {
-    await log.append('t', Array.from({ length: 1_000 }, (_, k) => ({ key: `user-${k}`, value: VALUE, partition: 0 })));
+    await log.append(
+      't',
+      Array.from({ length: 1_000 }, (_, k) => ({ key: `user-${k}`, value: VALUE, partition: 0 })),
+    );
     return 1_000;
   };
   report('records/s appended in batches of 1000', await perSecond(thousand));
@@ -46,7 +49,8 @@ async function measure(sync: SyncPolicy, report: (name: string, figure: number) 
     return batch.records.length;
   };
   report('records/s read in batches of 1000', await perSecond(read));
-  for (const rows of [1, 100, 5_000]) report(`commits/s of ${rows} rows of 300 B`, await perSecond(commits(storage, rows)));
+  for (const rows of [1, 100, 5_000])
+    report(`commits/s of ${rows} rows of 300 B`, await perSecond(commits(storage, rows)));
   await storage.close();
   rmSync(directory, { recursive: true });
 }

@@ -16,7 +16,10 @@ export interface EmbeddedHarness {
   close(): Promise<void>;
 }
 
-export async function openEmbedded(clock: Clock, options: Partial<EmbeddedStorageOptions> = {}): Promise<EmbeddedHarness> {
+export async function openEmbedded(
+  clock: Clock,
+  options: Partial<EmbeddedStorageOptions> = {},
+): Promise<EmbeddedHarness> {
   const directory = mkdtempSync(join(tmpdir(), 'freshet-lmdb-'));
   const random = seededRandom(directory);
   const open = (): Promise<EmbeddedStorage> =>

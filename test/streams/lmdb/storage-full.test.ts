@@ -34,49 +34,54 @@ afterAll(() => {
 });
 
 describe('an embedded storage on a full disk', () => {
-  it.each(['always', 'none'] as const)('refuses whole writes and goes on when there is room again (sync %s)', async (sync) => {
-    const directory = mountSmallDisk();
-    if (directory === undefined) {
-      process.stderr.write('skipped: this process may not mount a small disk\n');
-      return;
-    }
-    const clock = new ManualClock();
-    const storage = await openEmbeddedStorage({ directory, sync, clock, random: seededRandom(1) });
-    const { log, store } = storage;
-    const task = { stage: 's', partition: 0 };
-    await log.createTopics([
-      { name: 'filler', partitions: 1, class: 'event', retentionMs: RETENTION_MS },
-      { name: 'test.outputs', partitions: 1, class: 'event' },
-    ]);
-    await store.acquire(task, 'A');
-    await store.commit(task, commit('A', '', 'c1', { puts: { n: '1' }, outputs: ['o1'] }));
+  it.each(['always', 'none'] as const)(
+    'refuses whole writes and goes on when there is room again (sync %s)',
+    async (sync) => {
+      const directory = mountSmallDisk();
+      if (directory === undefined) {
+        process.stderr.write('skipped: this process may not mount a small disk\n');
+        return;
+      }
+      const clock = new ManualClock();
+      const storage = await openEmbeddedStorage({ directory, sync, clock, random: seededRandom(1) });
+      const { log, store } = storage;
+      const task = { stage: 's', partition: 0 };
+      await log.createTopics([
+        { name: 'filler', partitions: 1, class: 'event', retentionMs: RETENTION_MS },
+        { name: 'test.outputs', partitions: 1, class: 'event' },
+      ]);
+      await store.acquire(task, 'A');
+      await store.commit(task, commit('A', '', 'c1', { puts: { n: '1' }, outputs: ['o1'] }));
 
-    let appended = 0;
-    let error: unknown;
-    for (let i = 0; i < 200 && error === undefined; i++) {
-      const records = Array.from({ length: 4 }, () => ({ key: 'k', value: Buffer.alloc(30_000) }));
-      await log.append('filler', records).then(
-        () => (appended += records.length),
-        (thrown: unknown) => (error = thrown),
-      );
-    }
-    expect(isEngineError(error, 'STORAGE_FULL')).toBe(true);
-    expect(await log.bounds('filler', 0)).toEqual({ start: 0, end: appended });
+      let appended = 0;
+      let error: unknown;
+      for (let i = 0; i < 200 && error === undefined; i++) {
+        const records = Array.from({ length: 4 }, () => ({ key: 'k', value: Buffer.alloc(30_000) }));
+        await log.append('filler', records).then(
+          () => (appended += records.length),
+          (thrown: unknown) => (error = thrown),
+        );
+      }
+      expect(isEngineError(error, 'STORAGE_FULL')).toBe(true);
+      expect(await log.bounds('filler', 0)).toEqual({ start: 0, end: appended });
 
-    const large = commit('A', 'c1', 'c2', { puts: { n: '2', large: 'x'.repeat(400_000) }, outputs: ['o2'] });
-    const refused: unknown = await store.commit(task, large).catch((thrown: unknown) => thrown);
-    expect(isEngineError(refused, 'STORAGE_FULL')).toBe(true);
-    expect([(await store.get(task, 'n'))?.toString(), (await store.head(task))?.commitId]).toEqual(['1', 'c1']);
-    expect((await log.bounds('test.outputs', 0)).end).toBe(1);
+      const large = commit('A', 'c1', 'c2', { puts: { n: '2', large: 'x'.repeat(400_000) }, outputs: ['o2'] });
+      const refused: unknown = await store.commit(task, large).catch((thrown: unknown) => thrown);
+      expect(isEngineError(refused, 'STORAGE_FULL')).toBe(true);
+      expect([(await store.get(task, 'n'))?.toString(), (await store.head(task))?.commitId]).toEqual(['1', 'c1']);
+      expect((await log.bounds('test.outputs', 0)).end).toBe(1);
 
-    await clock.advance(RETENTION_MS + 1);
-    expect(await log.clean()).toBe(appended);
-    // Space comes back with a later transaction at the latest, which a caller that tries again brings about.
-    const retried = await store.commit(task, large).catch(() => store.commit(task, large));
-    expect(retried).toBe('committed');
-    expect((await store.get(task, 'n'))?.toString()).toBe('2');
-    expect(await log.append('filler', [{ key: 'k', value: Buffer.from('v') }])).toEqual([{ partition: 0, offset: appended }]);
-    expect(storage.stats().unsyncedBytes).toBe(0);
-    await storage.close();
-  });
+      await clock.advance(RETENTION_MS + 1);
+      expect(await log.clean()).toBe(appended);
+      // Space comes back with a later transaction at the latest, which a caller that tries again brings about.
+      const retried = await store.commit(task, large).catch(() => store.commit(task, large));
+      expect(retried).toBe('committed');
+      expect((await store.get(task, 'n'))?.toString()).toBe('2');
+      expect(await log.append('filler', [{ key: 'k', value: Buffer.from('v') }])).toEqual([
+        { partition: 0, offset: appended },
+      ]);
+      expect(storage.stats().unsyncedBytes).toBe(0);
+      await storage.close();
+    },
+  );
 });

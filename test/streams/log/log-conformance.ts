@@ -47,9 +47,15 @@ export function describeLog(name: string, open: (clock: ManualClock) => Promise<
     const all = async (topic: string, partition: number, from = 0): Promise<readonly LogRecord[]> =>
       (await log.read(topic, partition, from, ALL)).records;
     const append = (partition: number, ...values: string[]): Promise<unknown> =>
-      log.append(EVENTS.name, values.map((value) => record(value, value, partition)));
+      log.append(
+        EVENTS.name,
+        values.map((value) => record(value, value, partition)),
+      );
     const put = (...entries: (readonly [string, string])[]): Promise<unknown> =>
-      log.append(TABLE.name, entries.map(([key, value]) => record(key, value, 0)));
+      log.append(
+        TABLE.name,
+        entries.map(([key, value]) => record(key, value, 0)),
+      );
 
     it('creates topics once, and refuses ones that differ', async () => {
       await log.createTopics([EVENTS]);
@@ -79,7 +85,10 @@ export function describeLog(name: string, open: (clock: ManualClock) => Promise<
 
     it('places a key by its hash', async () => {
       const keys = Array.from({ length: 50 }, (_, i) => `user-${i}`);
-      const receipts = await log.append(EVENTS.name, keys.map((key) => record(key, 'v')));
+      const receipts = await log.append(
+        EVENTS.name,
+        keys.map((key) => record(key, 'v')),
+      );
       expect(receipts.map(({ partition }) => partition)).toEqual(keys.map((key) => partitionFor(key, 4)));
     });
 
@@ -102,7 +111,9 @@ export function describeLog(name: string, open: (clock: ManualClock) => Promise<
 
     it('keeps the order of concurrent appends of one caller', async () => {
       await Promise.all(Array.from({ length: 200 }, (_, i) => append(3, `${i}`)));
-      expect((await all(EVENTS.name, 3)).map(({ value }) => Number(value))).toEqual(Array.from({ length: 200 }, (_, i) => i));
+      expect((await all(EVENTS.name, 3)).map(({ value }) => Number(value))).toEqual(
+        Array.from({ length: 200 }, (_, i) => i),
+      );
     });
 
     it('stops reading at the limits, but returns at least one record', async () => {
@@ -262,7 +273,9 @@ export function describeLog(name: string, open: (clock: ManualClock) => Promise<
           if (i % 10 === 0) cleaning.push(log.clean());
         }
         await Promise.all(cleaning);
-        expect((await all(EVENTS.name, 0)).map(({ key }) => Number(key))).toEqual(Array.from({ length: 150 }, (_, i) => i));
+        expect((await all(EVENTS.name, 0)).map(({ key }) => Number(key))).toEqual(
+          Array.from({ length: 150 }, (_, i) => i),
+        );
       });
     });
 

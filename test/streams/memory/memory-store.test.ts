@@ -28,7 +28,11 @@ describe('a memory store', () => {
     store.commitNow(task, commit('A', 'c1', 'c2', { puts: { n: '2' }, outputs: ['o'] }));
     const second = store.checkpoint();
     store.commitNow(task, commit('A', 'c2', 'c3', { deletes: ['n'] }));
-    for (const [checkpoint, value] of [[first, '1'], [second, '2'], [first, '1']] as const) {
+    for (const [checkpoint, value] of [
+      [first, '1'],
+      [second, '2'],
+      [first, '1'],
+    ] as const) {
       store.rollback(checkpoint);
       expect(store.rowsNow(task).map(([, row]) => row.toString())).toEqual([value]);
       const { commitId } = store.headNow(task)!;

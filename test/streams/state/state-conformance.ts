@@ -46,7 +46,9 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
     const outputs = async (): Promise<string[]> => {
       const limits = { recordsMax: 1_000, bytesMax: 1e6 };
       if (log !== undefined) return (await log.read(TOPIC, 0, 0, limits)).records.map(({ key }) => key);
-      return (await store.outbox(TASK)).flatMap((entry) => entry.outputs.flatMap((o) => o.records.map(({ key }) => key)));
+      return (await store.outbox(TASK)).flatMap((entry) =>
+        entry.outputs.flatMap((o) => o.records.map(({ key }) => key)),
+      );
     };
     const prefetch = (request: Partial<PrefetchRequest>, task = TASK) =>
       store.prefetch(task, { keys: [], timersBefore: Infinity, timersMax: 1_000, ...request });
@@ -60,7 +62,9 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
 
       it('moves the head with each commit, and gives it to the next owner', async () => {
         await store.acquire(TASK, 'A');
-        expect(await store.commit(TASK, commit('A', '', 'c1', { offset: 10, meta: Uint8Array.of(1, 2) }))).toBe('committed');
+        expect(await store.commit(TASK, commit('A', '', 'c1', { offset: 10, meta: Uint8Array.of(1, 2) }))).toBe(
+          'committed',
+        );
         expect(await store.commit(TASK, commit('A', 'c1', 'c2', { offset: 2 ** 40 }))).toBe('committed');
         const head = await store.acquire(TASK, 'B');
         expect([head.commitId, head.offset, [...head.meta]]).toEqual(['c2', 2 ** 40, []]);
@@ -111,7 +115,11 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
         expect([await rows(TASK), await rows(OTHER)]).toEqual([{ k: 'mine' }, { k: 'other' }]);
         await store.acquire({ stage: 'items', partition: 0 }, 'C');
         const tasks = await store.tasks();
-        expect(tasks.map(({ stage, partition }) => `${stage}/${partition}`)).toEqual(['items/0', 'users/3', 'users/12']);
+        expect(tasks.map(({ stage, partition }) => `${stage}/${partition}`)).toEqual([
+          'items/0',
+          'users/3',
+          'users/12',
+        ]);
       });
     });
 
@@ -176,15 +184,33 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
     });
 
     describe('timers', () => {
-      const timers = [timer(5, 'b', 'k'), timer(5, 'a', 'z'), timer(1, 'b', 'k'), timer(5, 'a', '🙂'), timer(5, 'a', '\uffee')];
-      const sorted = [timer(1, 'b', 'k'), timer(5, 'a', 'z'), timer(5, 'a', '\uffee'), timer(5, 'a', '🙂'), timer(5, 'b', 'k')];
+      const timers = [
+        timer(5, 'b', 'k'),
+        timer(5, 'a', 'z'),
+        timer(1, 'b', 'k'),
+        timer(5, 'a', '🙂'),
+        timer(5, 'a', '\uffee'),
+      ];
+      const sorted = [
+        timer(1, 'b', 'k'),
+        timer(5, 'a', 'z'),
+        timer(5, 'a', '\uffee'),
+        timer(5, 'a', '🙂'),
+        timer(5, 'b', 'k'),
+      ];
 
       it('come in the order of time, operator and key, with the rows of their keys', async () => {
         await store.acquire(TASK, 'A');
         await store.commit(TASK, commit('A', '', 'c1', { timersAdded: timers, puts: { k: 'row of k' } }));
         const found = await prefetch({});
         expect(found.timers).toEqual(sorted);
-        expect(found.timerRows.map((row) => row?.toString())).toEqual(['row of k', undefined, undefined, undefined, 'row of k']);
+        expect(found.timerRows.map((row) => row?.toString())).toEqual([
+          'row of k',
+          undefined,
+          undefined,
+          undefined,
+          'row of k',
+        ]);
         const scanned: TimerEntry[] = [];
         for await (const entry of store.scanTimers(TASK)) scanned.push(entry);
         expect(scanned).toEqual(sorted);
@@ -203,7 +229,10 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
       it('are added and removed by their whole identity, once', async () => {
         await store.acquire(TASK, 'A');
         await store.commit(TASK, commit('A', '', 'c1', { timersAdded: [timer(7), timer(8), timer(7)] }));
-        const next = commit('A', 'c1', 'c2', { timersRemoved: [timer(7), timer(7, 'other')], timersAdded: [timer(3), timer(-4)] });
+        const next = commit('A', 'c1', 'c2', {
+          timersRemoved: [timer(7), timer(7, 'other')],
+          timersAdded: [timer(3), timer(-4)],
+        });
         await store.commit(TASK, next);
         expect((await prefetch({})).timers).toEqual([timer(-4), timer(3), timer(8)]);
       });
@@ -235,7 +264,10 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
           { topic: TOPIC, records: [output('o')] },
           { topic: 'test.none', records: [output('o')] },
         ];
-        await expectCode(store.commit(TASK, { ...commit('A', '', 'c1', { puts: { n: '1' } }), outputs: outputsOf }), 'TOPIC_UNKNOWN');
+        await expectCode(
+          store.commit(TASK, { ...commit('A', '', 'c1', { puts: { n: '1' } }), outputs: outputsOf }),
+          'TOPIC_UNKNOWN',
+        );
         expect([await rows(), await outputs(), (await store.head(TASK))?.commitId]).toEqual([{}, [], '']);
       });
 
@@ -265,7 +297,10 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
           timers: each([timer(2), timer(9)]),
         });
         expect(Object.keys(await rows())).toHaveLength(2_500);
-        expect((await prefetch({ keys: ['old', 'row-7'] })).rows.map((row) => row?.toString())).toEqual([undefined, '7']);
+        expect((await prefetch({ keys: ['old', 'row-7'] })).rows.map((row) => row?.toString())).toEqual([
+          undefined,
+          '7',
+        ]);
         expect((await prefetch({})).timers).toEqual([timer(2), timer(9)]);
         await expectCode(store.commit(TASK, commit('A', 'r1', 'c2')), 'TASK_FENCED');
         const head = await store.acquire(TASK, 'B');
@@ -296,7 +331,13 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
     it('has everything again after it was closed and opened', async () => {
       if (harness.reopen === undefined) return;
       await store.acquire(TASK, 'A');
-      const first = commit('A', '', 'c1', { offset: 4, puts: { a: '1' }, timersAdded: [timer(6)], outputs: ['o'], meta: Uint8Array.of(3) });
+      const first = commit('A', '', 'c1', {
+        offset: 4,
+        puts: { a: '1' },
+        timersAdded: [timer(6)],
+        outputs: ['o'],
+        meta: Uint8Array.of(3),
+      });
       await store.commit(TASK, first);
       await reopen();
       expect(await store.tasks()).toEqual([TASK]);
