@@ -7,7 +7,8 @@
 export interface UserSnapshot {
   readonly sessionItems: readonly string[];
   readonly recentItems: readonly string[];
-  seen(itemId: string): boolean;
+  /** `hash`: `hash32` of the id, where it is known already. */
+  seen(itemId: string, hash?: number): boolean;
   readonly blockedItems: ReadonlySet<string>;
   readonly categoryAffinities: readonly { readonly category: string; readonly weight: number }[];
   readonly segments: readonly string[];

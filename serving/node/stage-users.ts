@@ -56,7 +56,7 @@ export function snapshotInSession(
   const blocked = [...(profile?.blockedItems ?? []), ...(profile?.dislikedItems ?? [])];
   return {
     ...tasteOf(user, session, now, config),
-    seen: (itemId) => profile !== undefined && hasSeen(profile, hash32(itemId)),
+    seen: (itemId, hash = hash32(itemId)) => profile !== undefined && hasSeen(profile, hash),
     blockedItems: blocked.length === 0 ? NOBODY.blockedItems : new Set(blocked),
     segments,
   };

@@ -27,7 +27,7 @@ export function createSeenStage(tables: ItemTables): PipelineStage {
   return {
     name: 'seen',
     apply(slate, request) {
-      keep(slate, (item) => !request.user.seen(tables.items.idOf(item)));
+      keep(slate, (item) => !request.user.seen(tables.items.idOf(item), tables.items.hashOf(item)));
     },
   };
 }

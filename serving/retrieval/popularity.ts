@@ -10,7 +10,6 @@ import type { TopList } from '../tables/top-list.js';
 import { Accumulator } from '../tables/top-n.js';
 import type { RetrievalRequest } from './request.js';
 import type { CandidateBuffer, ReasonId, RetrievalSource } from './source.js';
-import { CANDIDATES_MAX } from './source.js';
 
 /** Places of the popularity operator's default half-lives: 10 min, 1 h, 6 h, 24 h, 7 d. */
 export const TRENDING_HALF_LIFE = 1;
@@ -28,8 +27,10 @@ export class PopularitySource implements RetrievalSource {
 
   retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void {
     const list = tables.popularity.top(this.halfLife);
+    // Items of the context are passed over.
+    const counts = list.relativeCounts(into.capacity + request.contextLength);
     for (let i = 0; i < list.length && into.length < into.capacity; i++) {
-      if (!request.isContext(list.items[i]!)) into.offer(list.items[i]!, 2 ** (list.scores[i]! - list.scores[0]!));
+      if (!request.isContext(list.items[i]!)) into.offer(list.items[i]!, counts[i]!);
     }
   }
 }
@@ -42,18 +43,18 @@ export class TrendingSource implements RetrievalSource {
   readonly name = 'trending';
   readonly reason = 'trending';
   private readonly sums = new Accumulator();
-  private readonly counts = new Float64Array(CANDIDATES_MAX);
 
   constructor(private readonly mixture: readonly number[] = TRENDING_MIXTURE) {}
 
   retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void {
-    const { sums, mixture, counts } = this;
+    const { sums, mixture } = this;
     sums.clear(tables.items.count);
     for (let h = 0; h < mixture.length; h++) {
       const list = tables.popularity.top(h);
       const count = Math.min(list.length, into.capacity);
+      const counts = list.relativeCounts(count);
       let total = 0;
-      for (let i = 0; i < count; i++) total += counts[i] = 2 ** (list.scores[i]! - list.scores[0]!);
+      for (let i = 0; i < count; i++) total += counts[i]!;
       for (let i = 0; i < count; i++) sums.add(list.items[i]!, (mixture[h]! * counts[i]!) / total);
     }
     offerSums(sums, request, into);
@@ -100,7 +101,8 @@ export class SegmentPopularitySource implements RetrievalSource {
 function addList(sums: Accumulator, list: TopList | undefined, weight: number, limit: number): void {
   if (list === undefined) return;
   const count = Math.min(list.length, limit);
-  for (let i = 0; i < count; i++) sums.add(list.items[i]!, weight * 2 ** (list.scores[i]! - list.scores[0]!));
+  const counts = list.relativeCounts(count);
+  for (let i = 0; i < count; i++) sums.add(list.items[i]!, weight * counts[i]!);
 }
 
 function offerSums(sums: Accumulator, request: RetrievalRequest, into: CandidateBuffer): void {

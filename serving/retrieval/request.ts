@@ -12,8 +12,8 @@ export interface UserSnapshotLike {
   readonly sessionItems: readonly string[];
   /** Items met lately, over sessions, latest last. */
   readonly recentItems: readonly string[];
-  /** Whether the person knows the item already. May err on the side of yes (a Bloom filter). */
-  seen(itemId: string): boolean;
+  /** Whether the person knows the item already. May err on the side of yes (a Bloom filter). `hash`: of the id, if known. */
+  seen(itemId: string, hash?: number): boolean;
   readonly blockedItems: ReadonlySet<string>;
   /** Strongest first; weights above 0. */
   readonly categoryAffinities: readonly { readonly category: string; readonly weight: number }[];

@@ -120,7 +120,7 @@ export class PopularityTable {
   }
 
   get bytes(): number {
-    const list = (length: number): number => length * 12;
+    const list = (length: number): number => length * 20;
     let bytes = this.scores.length * this.scores[0]!.byteLength + this.overall.length * list(this.overall[0]!.capacity);
     bytes += this.byCategory.size * this.halfLivesMs.length * list(CATEGORY_LIST_LENGTH);
     return bytes + this.bySegment.size * this.segmentHalfLivesMs.length * list(SEGMENT_LIST_LENGTH);

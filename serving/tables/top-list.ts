@@ -13,6 +13,9 @@ export class TopList {
   readonly items: Int32Array;
   readonly scores: Float64Array;
   length = 0;
+  private readonly counts: Float64Array;
+  /** Places of `counts` that are up to date. */
+  private counted = 0;
   /** Whether an item may exist that is not on the list. */
   private isPartial = false;
 
@@ -22,10 +25,24 @@ export class TopList {
   ) {
     this.items = new Int32Array(capacity);
     this.scores = new Float64Array(capacity);
+    this.counts = new Float64Array(capacity);
+  }
+
+  /**
+   * Count of each item relative to the first, 2^(score − first score), for the first `places` at least; valid until the
+   * list changes. Kept, because many requests read a list between two changes and powers are what reading it costs.
+   */
+  relativeCounts(places: number): Float64Array {
+    const { counts, scores } = this;
+    const wanted = Math.min(places, this.length);
+    for (let i = this.counted; i < wanted; i++) counts[i] = 2 ** (scores[i]! - scores[0]!);
+    this.counted = Math.max(this.counted, wanted);
+    return counts;
   }
 
   clear(): void {
     this.length = 0;
+    this.counted = 0;
     this.isPartial = false;
   }
 
@@ -71,10 +88,12 @@ export class TopList {
     }
     items[place] = item;
     scores[place] = score;
+    this.changedFrom(place);
   }
 
   private moveDown(from: number, item: number, score: number): void {
     const { items, scores } = this;
+    this.changedFrom(from);
     let place = from;
     while (place < this.length - 1 && this.ranksBefore(scores[place + 1]!, items[place + 1]!, score, item)) {
       items[place] = items[place + 1]!;
@@ -86,9 +105,15 @@ export class TopList {
   }
 
   private removeAt(place: number): void {
+    this.changedFrom(place);
     this.items.copyWithin(place, place + 1, this.length);
     this.scores.copyWithin(place, place + 1, this.length);
     this.length--;
+  }
+
+  /** Everything is relative to the first place. */
+  private changedFrom(place: number): void {
+    this.counted = place === 0 ? 0 : Math.min(this.counted, place);
   }
 
   private placeOf(item: number): number {
