@@ -140,7 +140,7 @@ async function replayAtSpeed(
 }
 
 async function replayInLockstep(
-  { terminal, clock }: CommandContext,
+  { terminal, clock, random }: CommandContext,
   engine: Engine,
   file: string,
   options: ReplayOptions,
@@ -151,7 +151,8 @@ async function replayInLockstep(
     tables: engine.tables,
     itemState: engine.topic('itemState'),
     clock,
-    random: seededRandom(1),
+    // Owners and commits must have other names in each process, or a restarted one meets its own of the life before.
+    random: random.stream('lockstep'),
     task: taskOptionsOf(loadConfig(options).streams),
   });
   // What a run that was cut off has left comes first: the interleaving is that of a run in one go.
