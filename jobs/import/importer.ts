@@ -81,6 +81,7 @@ export async function importFile(target: ImportTarget, options: ImportOptions): 
     if (row.number > options.limit) break;
     result.rows++;
     if (row.number <= done) {
+      converter.pass(row);
       result.skipped++;
       continue;
     }

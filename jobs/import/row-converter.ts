@@ -3,11 +3,12 @@
  *
  * A row that does not fit throws ROW_INVALID naming row, column, value and expectation; nothing of it is sent.
  */
-import { EngineError } from '../../schemas/errors.js';
+import { isEngineError } from '../../schemas/errors.js';
 import { requireEventId, requireItemId, requireSessionId, requireUserId } from '../../schemas/ids.js';
 import { encodeRecord } from '../../schemas/codec.js';
-import type { ContextDraft, InteractionType, ItemUpsertDraft } from '../../schemas/records.js';
-import type { ListField, Mapping, TextField, TimeField } from './mapping.js';
+import type { ItemUpsertDraft } from '../../schemas/records.js';
+import { FieldReader, rowError } from './field-reader.js';
+import type { Mapping, TimeField } from './mapping.js';
 import type { Row } from './rows.js';
 
 export interface ConvertedRecord {
@@ -16,14 +17,18 @@ export interface ConvertedRecord {
   readonly value: Buffer;
 }
 
+/** An item that is new or changed, with its content as text. */
+interface ConvertedItem {
+  readonly record: ConvertedRecord;
+  readonly content: string;
+}
+
 /** Items remembered to tell whether one changed; beyond it the oldest is sent again when met. */
 const KNOWN_ITEMS_MAX = 1_000_000;
 
-type TextReader = (row: Row) => string | null;
-
 export class RowConverter {
   private readonly convertInteraction: ((row: Row) => ConvertedRecord) | undefined;
-  private readonly convertItem: ((row: Row) => ConvertedRecord | undefined) | undefined;
+  private readonly convertItem: ((row: Row) => ConvertedItem | undefined) | undefined;
   private readonly convertUser: ((row: Row) => ConvertedRecord) | undefined;
   private readonly convertImpression: ((row: Row) => ConvertedRecord[]) | undefined;
   private readonly knownItems = new Map<string, string>();
@@ -48,11 +53,27 @@ export class RowConverter {
     if (row.fault !== undefined) throw rowError(row, row.fault);
     const records: ConvertedRecord[] = [];
     const item = this.convertItem?.(row);
-    if (item !== undefined) records.push(item);
+    if (item !== undefined) records.push(item.record);
     if (this.convertUser !== undefined) records.push(this.convertUser(row));
     if (this.convertInteraction !== undefined) records.push(this.convertInteraction(row));
     if (this.convertImpression !== undefined) records.push(...this.convertImpression(row));
+    // Only now: of a row that does not fit nothing is sent, the item neither.
+    if (item !== undefined) this.remember(item.record.key, item.content);
     return records;
+  }
+
+  /**
+   * Takes a row that an earlier import has sent: whether a later row sends an item, and so the identity of what stands
+   * beside it, depends on the rows before.
+   */
+  pass(row: Row): void {
+    if (this.convertItem === undefined) return;
+    try {
+      this.convert(row);
+    } catch (error) {
+      // It was turned away then, too.
+      if (!isEngineError(error)) throw error;
+    }
   }
 
   private compileInteraction(
@@ -97,7 +118,7 @@ export class RowConverter {
     mapping: NonNullable<Mapping['item']>,
     fields: FieldReader,
     fallback: TimeField | undefined,
-  ): (row: Row) => ConvertedRecord | undefined {
+  ): (row: Row) => ConvertedItem | undefined {
     const itemId = fields.required(mapping.itemId, 'itemId');
     const ts = fields.time(mapping.ts ?? fallback ?? { unit: 'ms', stepMs: 1 });
     const read = {
@@ -121,7 +142,8 @@ export class RowConverter {
         tags: tags(row),
         price: price(row),
       };
-      if (!this.isNewContent(key, content)) return undefined;
+      const text = JSON.stringify(content);
+      if (this.knownItems.get(key) === text) return undefined;
       const at = ts(row);
       const draft: ItemUpsertDraft = {
         eventId: this.rowId(row),
@@ -130,16 +152,13 @@ export class RowConverter {
         producerId: this.fileId,
         ...content,
       };
-      return { stream: 'item', key, value: encodeRecord('ItemUpsert', draft) };
+      return { record: { stream: 'item', key, value: encodeRecord('ItemUpsert', draft) }, content: text };
     };
   }
 
-  private isNewContent(itemId: string, content: object): boolean {
-    const text = JSON.stringify(content);
-    if (this.knownItems.get(itemId) === text) return false;
-    this.knownItems.set(itemId, text);
+  private remember(itemId: string, content: string): void {
+    this.knownItems.set(itemId, content);
     if (this.knownItems.size > KNOWN_ITEMS_MAX) this.knownItems.delete(this.knownItems.keys().next().value!);
-    return true;
   }
 
   private compileUser(
@@ -215,128 +234,4 @@ export class RowConverter {
   private rowId(row: Row): string {
     return `${this.fileId}-${row.number}`;
   }
-}
-
-/** Compiles field descriptions into functions over rows. */
-class FieldReader {
-  private readonly indexes: ReadonlyMap<string, number>;
-
-  constructor(columns: readonly string[]) {
-    this.indexes = new Map(columns.map((name, index) => [name, index]));
-  }
-
-  private at(column: string): (row: Row) => string {
-    const index = this.indexes.get(column);
-    if (index === undefined) throw new EngineError('MAPPING_INVALID', `There is no column '${column}'.`);
-    return (row) => row.values[index] ?? '';
-  }
-
-  text(field: TextField): TextReader {
-    if (typeof field === 'string') {
-      const read = this.at(field);
-      return (row) => read(row) || null;
-    }
-    const { constant, column, prefix = '' } = field;
-    if (constant !== undefined) return () => constant;
-    if (field.row === true) return (row) => `${prefix}${row.number}`;
-    const read = this.at(column ?? '');
-    return (row) => {
-      const value = read(row);
-      return value === '' ? null : prefix + value;
-    };
-  }
-
-  optionalText(field: TextField | undefined): TextReader {
-    return field === undefined ? () => null : this.text(field);
-  }
-
-  required(field: TextField, name: string): (row: Row) => string {
-    const read = this.text(field);
-    return (row) => {
-      const value = read(row);
-      if (value === null) throw rowError(row, `has no ${name}`);
-      return value;
-    };
-  }
-
-  optionalNumber(column: string | undefined): (row: Row) => number | null {
-    if (column === undefined) return () => null;
-    const read = this.at(column);
-    return (row) => {
-      const value = read(row);
-      if (value === '') return null;
-      const number = Number(value);
-      if (Number.isFinite(number)) return number;
-      throw rowError(row, `has '${value.slice(0, 60)}' in column '${column}', expected a number`);
-    };
-  }
-
-  list(field: ListField | undefined): (row: Row) => string[] {
-    if (field === undefined) return () => [];
-    if (typeof field === 'string') {
-      const read = this.at(field);
-      return (row) => (read(row) === '' ? [] : [read(row)]);
-    }
-    const read = this.at(field.column);
-    return (row) => {
-      const entries = read(row)
-        .split(field.split)
-        .filter((entry) => entry !== '');
-      return field.reverse ? entries.reverse() : entries;
-    };
-  }
-
-  interactionType(field: NonNullable<Mapping['interaction']>['type']): (row: Row) => InteractionType {
-    if ('constant' in field) return () => field.constant;
-    const read = this.at(field.column);
-    const types = new Map(Object.entries(field.values));
-    return (row) => {
-      const type = types.get(read(row));
-      if (type !== undefined) return type;
-      throw rowError(
-        row,
-        `has event type '${read(row).slice(0, 60)}', expected one of ${[...types.keys()].join(', ')}`,
-      );
-    };
-  }
-
-  time(field: TimeField): (row: Row) => number {
-    if (field.column === undefined) {
-      const start = Date.parse(field.start ?? '2020-01-01T00:00:00Z');
-      return (row) => start + row.number * field.stepMs;
-    }
-    const read = this.at(field.column);
-    return (row) => {
-      const ms = toMilliseconds(read(row), field.unit);
-      if (Number.isSafeInteger(ms)) return ms;
-      throw rowError(row, `has time '${read(row).slice(0, 60)}', expected ${field.unit}`);
-    };
-  }
-
-  context(mapping: NonNullable<Mapping['interaction']>['context']): ((row: Row) => ContextDraft) | undefined {
-    if (mapping === undefined) return undefined;
-    const names = ['device', 'os', 'country', 'region', 'referrer', 'language'] as const;
-    const readers = names.map((name) => this.optionalText(mapping[name]));
-    return (row) => ({
-      device: readers[0]!(row),
-      os: readers[1]!(row),
-      country: readers[2]!(row),
-      region: readers[3]!(row),
-      referrer: readers[4]!(row),
-      language: readers[5]!(row),
-    });
-  }
-}
-
-const MS_PER_UNIT = { ms: 1, s: 1_000, us: 1 / 1_000 };
-
-function toMilliseconds(text: string, unit: TimeField['unit']): number {
-  if (text === '') return NaN;
-  if (unit !== 'iso') return Math.round(Number(text) * MS_PER_UNIT[unit]);
-  // '2019-10-01 00:00:00 UTC' is what several exports write; it differs from ISO 8601 by two characters.
-  return Date.parse(text.replace(/ UTC$/, 'Z').replace(/^(\d{4}-\d\d-\d\d) /, '$1T'));
-}
-
-function rowError(row: Row, what: string): EngineError {
-  return new EngineError('ROW_INVALID', `Row ${row.number} ${what}.`, { context: { row: row.number } });
 }
