@@ -1,6 +1,7 @@
 /** `freshet dead-letters list|replay`: what could not be processed, and a second try once the cause is gone. */
 import { decodeRecord } from '../../schemas/codec.js';
 import type { DeadLetter } from '../../schemas/records.js';
+import { TaskMeta } from '../../streams/runtime/task-meta.js';
 import { executeOnEngine } from '../engine/admin.js';
 import type { EngineCommand } from '../engine/admin.js';
 import type { Engine } from '../engine/engine.js';
@@ -68,15 +69,17 @@ function argumentsOf({ limit, code }: DeadLetterOptions): DeadLetterArguments {
 
 const READ_LIMITS = { recordsMax: 1_000, bytesMax: 4 << 20 };
 
-/** Dead letters that are there at the call, oldest first. */
+/** Dead letters that are there at the call, oldest first, each once: an import that was cut off sends some again. */
 async function* deadLetters(engine: Engine, code: string | null): AsyncIterable<DeadLetter> {
   const { log } = engine.storage;
   const topic = engine.topic('deadLetters');
+  const marks = new TaskMeta();
   for (let partition = 0; partition < log.topic(topic).partitions; partition++) {
     const { start, end } = await log.bounds(topic, partition);
     for (let offset = start; offset < end;) {
       const batch = await log.read(topic, partition, offset, READ_LIMITS);
-      for (const { value } of batch.records) {
+      for (const { value, origin } of batch.records) {
+        if (origin !== undefined && !marks.admit(origin)) continue;
         const letter = decodeRecord(value);
         if (letter.kind === 'DeadLetter' && (code === null || letter.code === code)) yield letter;
       }
