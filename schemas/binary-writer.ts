@@ -26,6 +26,21 @@ const SCRATCH_BYTES_START = 4096;
 /** Scratch memory above this is given back after use, so that one large value does not stay for good. */
 const SCRATCH_BYTES_KEPT = 1_048_576;
 
+export type NumberArray = Float32Array | Float64Array | Uint32Array | Uint16Array;
+
+const STAGING = new ArrayBuffer(1024);
+const STAGING_BYTES = Buffer.from(STAGING);
+const STAGING_F32 = new Float32Array(STAGING);
+const STAGING_F64 = new Float64Array(STAGING);
+const STAGING_U32 = new Uint32Array(STAGING);
+const STAGING_U16 = new Uint16Array(STAGING);
+
+function stagingFor(values: NumberArray): NumberArray {
+  if (values instanceof Float32Array) return STAGING_F32;
+  if (values instanceof Float64Array) return STAGING_F64;
+  return values instanceof Uint32Array ? STAGING_U32 : STAGING_U16;
+}
+
 export class BinaryWriter {
   position = 0;
   private bytes: Buffer;
@@ -155,6 +170,20 @@ export class BinaryWriter {
       bytes.set(value, position);
     }
     this.position = position + size;
+  }
+
+  /** Numbers start to end as they stand in memory: little-endian on every platform Node runs on but s390x. */
+  writeNumbers(values: NumberArray, start = 0, end = values.length): void {
+    // By way of shared memory: a view of a small array would first move the array out of V8's heap.
+    const staging = stagingFor(values);
+    for (let from = start; from < end; from += staging.length) {
+      const count = Math.min(staging.length, end - from);
+      const size = count * staging.BYTES_PER_ELEMENT;
+      for (let i = 0; i < count; i++) staging[i] = values[from + i]!;
+      this.require(size);
+      STAGING_BYTES.copy(this.bytes, this.position, 0, size);
+      this.position += size;
+    }
   }
 
   private writeLongText(value: string): void {

@@ -50,6 +50,11 @@ export const ERROR_CODES = {
   CONFIG_INVALID: entry(500, false, 'The configuration has faults; all of them are listed.'),
   USAGE_INVALID: entry(400, false, 'The command was called with arguments it does not accept.'),
   MAPPING_INVALID: entry(400, false, 'A mapping file does not describe the data it is applied to.'),
+  FILE_UNREADABLE: entry(
+    400,
+    false,
+    'A file to be imported is missing, damaged, or cut short; nothing of it was taken.',
+  ),
   ROW_INVALID: entry(400, false, 'A row of an imported file does not fit its mapping.'),
   SNAPSHOT_INVALID: entry(400, false, 'A partition snapshot is damaged or does not fit this store.'),
   // Edge

@@ -53,6 +53,7 @@ export class EngineProcess {
     const child = spawn(
       process.execPath,
       [
+        ...process.execArgv,
         ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
         ...[CLI, 'up', '--data', directory, '--port', '0'],
         ...set.flatMap((setting) => ['--set', setting]),

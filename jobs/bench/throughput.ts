@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { recordKindOf } from '../../schemas/codec.js';
 import type { TaskStatistics } from '../../streams/runtime/task.js';
 import type { CommandContext } from '../commands/command.js';
-import { loadConfig, mappingPath } from '../commands/command.js';
+import { loadJobConfig, mappingPath } from '../commands/command.js';
 import { importInto } from '../commands/import.js';
 import { Engine } from '../engine/engine.js';
 import { createMix } from '../simulate/mix.js';
@@ -35,7 +35,7 @@ interface Filled {
 export async function runThroughput(context: CommandContext, options: ThroughputOptions): Promise<void> {
   const { clock, random, logger, terminal } = context;
   const directory = mkdtempSync(join(tmpdir(), 'freshet-throughput-'));
-  const engine = await Engine.open({ config: loadConfig(options), directory, clock, random, logger });
+  const engine = await Engine.open({ config: loadJobConfig(options), directory, clock, random, logger });
   try {
     const filled =
       options.file === undefined

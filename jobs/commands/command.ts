@@ -37,10 +37,18 @@ export function loadConfig(options: Pick<DataOptions, 'config' | 'set'>): Freshe
   });
 }
 
+/** A job waits for the end, not for each event: larger batches write each row less often. */
+const JOB_SETTINGS = ['streams.batchRecords=20000'];
+
+/** The configuration of a job; what the caller sets goes before what suits jobs. */
+export function loadJobConfig(options: Pick<DataOptions, 'config' | 'set'>): FreshetConfig {
+  return loadConfig({ ...options, set: [...JOB_SETTINGS, ...(options.set ?? [])] });
+}
+
 /** Opens the engine of a data directory for a job: no ticks, no serving. */
 export function openForJob(context: CommandContext, options: DataOptions): Promise<Engine> {
   return Engine.open({
-    config: loadConfig(options),
+    config: loadJobConfig(options),
     directory: options.data,
     clock: context.clock,
     random: context.random,

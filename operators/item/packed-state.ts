@@ -58,7 +58,7 @@ type Floats = Float32Array | Float64Array;
 
 /** Writes the first `count` numbers as they stand in memory (little-endian on every platform Node runs on). */
 export function writeFloats(target: BinaryWriter, floats: Floats, count = floats.length): void {
-  target.writeFixed(new Uint8Array(floats.buffer, floats.byteOffset, count * floats.BYTES_PER_ELEMENT));
+  target.writeNumbers(floats, 0, count);
 }
 
 /** Fills the first `count` numbers. Throws CODEC_CORRUPT when one is not finite: NaN is never a state. */

@@ -20,7 +20,6 @@ import { carriedCategory, type CatalogueReader } from './catalogue.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
 import {
-  bytesOf,
   createLayoutCodec,
   readStrings,
   packStrings,
@@ -213,7 +212,7 @@ function writeTable(table: AffinityTable, writer: BinaryWriter): void {
   table.packedNames ??= packStrings(table.names);
   writer.writeFixed(table.packedNames);
   for (let i = 0; i < table.weights.length; i++) packed[i] = table.weights[i]!;
-  writer.writeFixed(bytesOf(packed, 0, table.weights.length));
+  writer.writeNumbers(packed, 0, table.weights.length);
 }
 
 function readTable(reader: BinaryReader): AffinityTable {

@@ -123,19 +123,15 @@ export function writeRing(
   into: BinaryWriter,
 ): void {
   const { oldest, count } = part;
-  if (oldest < count) into.writeFixed(bytesOf(ring, oldest, count));
-  if (oldest > 0) into.writeFixed(bytesOf(ring, 0, oldest));
+  if (oldest < count) into.writeNumbers(ring, oldest, count);
+  if (oldest > 0) into.writeNumbers(ring, 0, oldest);
 }
 
 /** Fills `target` with its first `count` elements. */
 export function readRing(target: Uint32Array | Uint16Array, count: number, from: BinaryReader): void {
-  new Uint8Array(target.buffer, target.byteOffset).set(from.readFixed(count * target.BYTES_PER_ELEMENT));
-}
-
-/** Typed arrays are little-endian on every platform that Node is built for but s390x, which is not supported. */
-export function bytesOf(array: Uint32Array | Uint16Array | Float32Array, start: number, end: number): Uint8Array {
-  const width = array.BYTES_PER_ELEMENT;
-  return new Uint8Array(array.buffer, array.byteOffset + start * width, (end - start) * width);
+  const width = target.BYTES_PER_ELEMENT;
+  const bytes = from.readFixed(count * width);
+  for (let i = 0; i < count; i++) target[i] = width === 4 ? bytes.readUInt32LE(i * 4) : bytes.readUInt16LE(i * 2);
 }
 
 /** A null is a byte 0; anything else is a byte 1 and the text. */

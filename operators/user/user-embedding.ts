@@ -21,7 +21,7 @@ import type { Context, Operator } from '../../streams/runtime/operator.js';
 import { allocateFloats } from '../pooled-floats.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, typeAt, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
-import { bytesOf, createLayoutCodec, readLength } from './state-bytes.js';
+import { createLayoutCodec, readLength } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 /** Item vectors as this operator reads them; ItemVectorTable has this shape. */
@@ -225,7 +225,7 @@ export const userEmbeddingCodec = createLayoutCodec<UserEmbeddingState>({
     writer.writeString(state.space);
     writer.writeLong(state.updates);
     writer.writeLong(state.vector.length);
-    writer.writeFixed(bytesOf(state.vector, 0, state.vector.length));
+    writer.writeNumbers(state.vector);
   },
   read(reader) {
     const space = reader.readString();

@@ -2,49 +2,91 @@
  * Timers of one batch: those loaded from the store because the batch's event times make them due, plus those set
  * while the batch runs. Fires in order of (time, operator, key); remembers what to add to and remove from the store.
  *
- * Timers beyond the batch's horizon are never held in memory; they only pass through to the commit.
+ * Timers beyond the batch's horizon are never held in the heap; they only pass through to the commit. A timer is found
+ * by its key, of which the batch has few, so no identity has to be built and hashed for each.
  */
 import { compareTimers } from '../memory/key-order.js';
 import type { TimerEntry } from '../state/state-store.js';
 
-interface QueuedTimer extends TimerEntry {
-  readonly id: string;
+/** What the batch knows of one timer. */
+interface Slot extends TimerEntry {
+  /** It is in the store now, whatever the batch does with it. */
+  readonly isStored: boolean;
+  /** It is to be there after the batch. */
+  isSet: boolean;
+  isQueued: boolean;
 }
 
 export class TimerQueue {
-  private readonly heap: QueuedTimer[] = [];
-  private readonly queued = new Set<string>();
-  private readonly cleared = new Set<string>();
-  /** Ids that are in the store now, whatever the batch does with them. */
-  private readonly stored = new Set<string>();
-  private readonly added = new Map<string, TimerEntry>();
-  private readonly removed = new Map<string, TimerEntry>();
+  private readonly heap: Slot[] = [];
+  private slots = new Map<string, Slot[]>();
   private horizon = -Infinity;
   private last: TimerEntry | undefined;
 
   /** Starts a batch: `due` are all stored timers with time < horizon and, given `last`, all up to and with that one. */
   begin(due: readonly TimerEntry[], horizon: number, last?: TimerEntry): void {
     this.heap.length = 0;
-    this.queued.clear();
-    this.cleared.clear();
-    this.stored.clear();
-    this.added.clear();
-    this.removed.clear();
+    this.slots = new Map();
     this.horizon = horizon;
     this.last = last;
-    for (const timer of due) {
-      const id = timerId(timer);
-      this.stored.add(id);
-      this.push({ ...timer, id });
-    }
+    for (const timer of due) this.push(this.add(timer, true));
   }
 
   set(timer: TimerEntry): void {
-    const id = timerId(timer);
-    this.cleared.delete(id);
-    this.removed.delete(id);
-    if (this.isInReach(timer) && !this.queued.has(id)) this.push({ ...timer, id });
-    if (!this.stored.has(id)) this.added.set(id, timer);
+    const slot = this.find(timer) ?? this.add(timer, false);
+    slot.isSet = true;
+    if (!slot.isQueued && this.isInReach(timer)) this.push(slot);
+  }
+
+  clear(timer: TimerEntry): void {
+    const slot = this.find(timer) ?? this.add(timer, false);
+    slot.isSet = false;
+  }
+
+  /** The next timer with time < before, no longer set; undefined when none is due. */
+  next(before: number): TimerEntry | undefined {
+    for (;;) {
+      const top = this.heap[0];
+      if (top === undefined || top.time >= before) return undefined;
+      this.pop();
+      top.isQueued = false;
+      if (!top.isSet) continue;
+      top.isSet = false;
+      return top;
+    }
+  }
+
+  /** Timers to add to the store; one that is there already is not among them unless it lies beyond the horizon. */
+  get additions(): readonly TimerEntry[] {
+    return this.entries((slot) => slot.isSet && !slot.isStored);
+  }
+
+  /** Timers to remove from the store; of those out of reach it is not known whether they are in it. */
+  get removals(): readonly TimerEntry[] {
+    return this.entries((slot) => !slot.isSet && (slot.isStored || !this.isInReach(slot)));
+  }
+
+  private entries(isWanted: (slot: Slot) => boolean): TimerEntry[] {
+    const found: TimerEntry[] = [];
+    for (const slots of this.slots.values()) {
+      for (const slot of slots) if (isWanted(slot)) found.push(slot);
+    }
+    return found;
+  }
+
+  private find({ key, time, operator }: TimerEntry): Slot | undefined {
+    const slots = this.slots.get(key);
+    if (slots === undefined) return undefined;
+    for (const slot of slots) if (slot.time === time && slot.operator === operator) return slot;
+    return undefined;
+  }
+
+  private add({ time, operator, key }: TimerEntry, isStored: boolean): Slot {
+    const slot: Slot = { time, operator, key, isStored, isSet: true, isQueued: false };
+    const slots = this.slots.get(key);
+    if (slots === undefined) this.slots.set(key, [slot]);
+    else slots.push(slot);
+    return slot;
   }
 
   /** Whether every stored timer that comes before this one is loaded. */
@@ -52,47 +94,17 @@ export class TimerQueue {
     return timer.time < this.horizon || (this.last !== undefined && compareTimers(timer, this.last) <= 0);
   }
 
-  clear(timer: TimerEntry): void {
-    const id = timerId(timer);
-    this.added.delete(id);
-    if (this.queued.has(id)) this.cleared.add(id);
-    // It may or may not be in the store: removing an absent timer is harmless.
-    this.removed.set(id, timer);
-  }
-
-  /** The next timer with time < before, removed from the queue and from the store; undefined when none is due. */
-  next(before: number): TimerEntry | undefined {
-    for (;;) {
-      const top = this.heap[0];
-      if (top === undefined || top.time >= before) return undefined;
-      this.pop();
-      this.queued.delete(top.id);
-      if (this.cleared.delete(top.id)) continue;
-      this.added.delete(top.id);
-      if (this.stored.has(top.id)) this.removed.set(top.id, top);
-      return top;
-    }
-  }
-
-  get additions(): readonly TimerEntry[] {
-    return [...this.added.values()];
-  }
-
-  get removals(): readonly TimerEntry[] {
-    return [...this.removed.values()];
-  }
-
-  private push(timer: QueuedTimer): void {
-    this.queued.add(timer.id);
+  private push(slot: Slot): void {
+    slot.isQueued = true;
     const { heap } = this;
-    let i = heap.push(timer) - 1;
+    let i = heap.push(slot) - 1;
     while (i > 0) {
       const parent = (i - 1) >> 1;
-      if (compareTimers(timer, heap[parent]!) >= 0) break;
+      if (compareTimers(slot, heap[parent]!) >= 0) break;
       heap[i] = heap[parent]!;
       i = parent;
     }
-    heap[i] = timer;
+    heap[i] = slot;
   }
 
   private pop(): void {
@@ -111,8 +123,4 @@ export class TimerQueue {
     }
     heap[i] = last;
   }
-}
-
-function timerId(timer: TimerEntry): string {
-  return `${timer.time}/${timer.operator}/${timer.key}`;
 }
