@@ -115,7 +115,7 @@ withData(
   .option('--limit <n>', 'events to read at most', parseCount('limit'), Infinity)
   .option('--evaluate', 'ask for the top 10 before each event and score it')
   .option('--sources <names>', 'with --evaluate: also score single sources, such as session-knn,trending')
-  .option('--lag-events <n>', 'with --evaluate: events a batch in the normal mode', parseCount('lag-events'), 64)
+  .option('--lag-events <n>', 'with --evaluate: events a batch in the normal mode', parseCount('lag-events'), 16)
   .option('--lockstep', 'both stages in a fixed interleaving: reproducible as a whole')
   .addOption(new Option('--speed <speed>', 'max, or a multiple of the file’s own speed such as 60x').default('max'))
   .action(async (file: string, options: GlobalOptions & ReplayOptions, self: Command) => {

@@ -11,7 +11,7 @@ import { TOPICS } from '../../schemas/topics.js';
 import type { TopicDeclaration } from '../../schemas/topics.js';
 import { createEngineTopology, engineTopics, ONLINE_SPACE, USER_STAGE } from '../../operators/engine-topology.js';
 import type { EngineTopology } from '../../operators/engine-topology.js';
-import { snapshotInSession, storedUser } from '../../serving/node/stage-users.js';
+import { createSnapshotOf, snapshotInSession, storedUser } from '../../serving/node/stage-users.js';
 import { createRecommender } from '../../serving/pipeline/recommender.js';
 import type { Recommender } from '../../serving/pipeline/recommender.js';
 import type { UserSnapshotLike } from '../../serving/retrieval/request.js';
@@ -131,8 +131,7 @@ export class PrequentialEvaluation {
     const known = this.sessions.of(userId, record.sessionId, ts, sessionGapMs);
     const isTested = known.size > 0 && !known.has(itemId);
     if (isTested) {
-      const user = await this.viewOf(userId, record.sessionId, ts, known);
-      if (user !== undefined) this.score(user, itemId, ts, known);
+      this.score(await this.viewOf(userId, record.sessionId, ts, known), itemId, ts, known);
     }
     known.add(itemId);
   }
@@ -152,18 +151,20 @@ export class PrequentialEvaluation {
     sessionId: string | null,
     now: number,
     known: ReadonlySet<string>,
-  ): Promise<UserSnapshotLike | undefined> {
+  ): Promise<UserSnapshotLike> {
     const stage = this.engine.users;
     const partition = partitionFor(userId, this.storage.log.topic(stage.input).partitions);
     const stored = await this.storage.store.get({ stage: USER_STAGE, partition }, userId);
-    if (stored === undefined) return undefined;
     const config = stageUsersConfigOf(this.options.config);
+    const seen = (itemId: string): boolean => known.has(itemId);
+    // In normal mode the person's first events may not have been processed yet: a stranger is what the engine sees.
+    if (stored === undefined) return { ...createSnapshotOf(config)(undefined, now, userId), seen };
     const user = storedUser(stored, userId);
     const session =
       sessionId === null
         ? user.openSessionAt(now, config.sessionGapMs)
         : user.sessions.find((candidate) => candidate.id === sessionId);
-    return { ...snapshotInSession(user, session, now, config), seen: (itemId) => known.has(itemId) };
+    return { ...snapshotInSession(user, session, now, config), seen };
   }
 }
 

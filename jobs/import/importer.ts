@@ -9,8 +9,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
 import { encodeRecord } from '../../schemas/codec.js';
-import { isEngineError } from '../../schemas/errors.js';
+import { EngineError, isEngineError } from '../../schemas/errors.js';
 import type { EventLog, OutgoingRecord } from '../../streams/log/event-log.js';
 import type { StateStore } from '../../streams/state/state-store.js';
 import { readMapping } from './mapping.js';
@@ -113,10 +114,27 @@ function convertRow(
   }
 }
 
-/** First characters of the SHA-256 of the file's bytes, as they lie on disk. */
+/**
+ * First characters of the SHA-256 of the file's bytes, as they lie on disk. Throws FILE_UNREADABLE, also for gzip data
+ * that are damaged or end too early: a part of a file has another identity than the whole, which would count it again.
+ */
 export async function fileIdOf(path: string): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  const hashed = async function* (chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
+  const readAll = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
+    for await (const chunk of chunks) void chunk;
+  };
+  try {
+    if (path.endsWith('.gz')) await pipeline(createReadStream(path), hashed, createGunzip(), readAll);
+    else await pipeline(createReadStream(path), hashed, readAll);
+  } catch (cause) {
+    throw new EngineError('FILE_UNREADABLE', `File '${path}' cannot be read: ${(cause as Error).message}.`, { cause });
+  }
   return hash.digest('hex').slice(0, FILE_ID_LENGTH);
 }
 
