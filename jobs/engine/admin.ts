@@ -7,10 +7,11 @@
  */
 import { randomTokenMatches } from './admin-token.js';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, request as openRequest } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { EngineError, isEngineError } from '../../schemas/errors.js';
 import type { ErrorCode } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
@@ -42,7 +43,7 @@ export async function executeOnEngine<A>(
     engine = await (command.createsDirectory ? openForJob : openExisting)(context, options);
   } catch (error) {
     if (!isEngineError(error, 'DATA_DIRECTORY_LOCKED') || !existsSync(addressFile(options.data))) throw error;
-    await forward(options.data, command.name, args, context.terminal);
+    await forward(options.data, { name: command.name, args, locked: error }, context.terminal);
     return;
   }
   try {
@@ -65,19 +66,39 @@ interface Reply {
   readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
 }
 
-async function forward(directory: string, name: string, args: unknown, output: Output): Promise<void> {
-  const { url, token } = JSON.parse(readFileSync(addressFile(directory), 'utf8')) as Address;
-  output.say(`'${directory}' is held by a running engine; asking it`);
-  const response = await fetch(`${url}/v1/admin/${name}`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify(args),
-  });
-  const reply = (await response.json()) as Reply;
-  for (const text of reply.said) output.say(text);
-  for (const text of reply.lines) output.line(text);
+interface Forwarded {
+  readonly name: string;
+  readonly args: unknown;
+  /** Who holds the directory: the answer when nobody is at the address. */
+  readonly locked: EngineError;
+}
+
+async function forward(directory: string, { name, args, locked }: Forwarded, output: Output): Promise<void> {
+  let reply: Reply;
+  try {
+    const address = JSON.parse(readFileSync(addressFile(directory), 'utf8')) as Address;
+    reply = JSON.parse(await post(address, `/v1/admin/${name}`, JSON.stringify(args))) as Reply;
+  } catch {
+    // A killed engine leaves its address behind; the directory is then held by a job, which takes no commands.
+    throw locked;
+  }
+  output.say(`'${directory}' is held by a running engine; it was asked`);
+  for (const line of reply.said) output.say(line);
+  for (const line of reply.lines) output.line(line);
   if (reply.error !== undefined) throw new EngineError(reply.error.code, reply.error.message);
   if (reply.result !== undefined) output.result(reply.result);
+}
+
+/** Not by `fetch`, which gives up after five minutes: an import takes as long as it takes. */
+function post({ url, token }: Address, path: string, body: string): Promise<string> {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  return new Promise((resolve, reject) => {
+    const sent = openRequest(`${url}${path}`, { method: 'POST', headers }, (response) => {
+      text(response).then(resolve, reject);
+    });
+    sent.once('error', reject);
+    sent.end(body);
+  });
 }
 
 function addressFile(directory: string): string {
