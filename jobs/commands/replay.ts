@@ -59,6 +59,7 @@ async function evaluate(context: CommandContext, file: string, options: ReplayOp
       await evaluation.add(records);
       terminal.progress(() => `${label}: ${evaluation.events} events, ${renderQuality(evaluation.results().quality)}`);
     }
+    terminal.say(`${label}: ${evaluation.events} events, ${renderQuality(evaluation.results().quality)}`);
     return { ...evaluation.results(), events: evaluation.events, seconds: (clock.monotonic() - start) / 1_000 };
   };
   const lockstep = await run('lockstep', 1, sources);

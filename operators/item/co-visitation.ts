@@ -22,6 +22,7 @@ import { encodeRecord } from '../../schemas/codec.js';
 import { hash32 } from '../../schemas/ids.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
 import type { ItemEvent } from './item-events.js';
+import { allocateFloats } from '../pooled-floats.js';
 import { createPackedCodec, readFloats, writeFloats } from './packed-state.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 
@@ -144,9 +145,9 @@ function emptyState(neighboursMax: number): CoVisitationState {
     count: 0,
     ids: [],
     hashes: new Uint32Array(neighboursMax),
-    fast: new Float32Array(neighboursMax),
-    slow: new Float32Array(neighboursMax),
-    published: new Float32Array(neighboursMax),
+    fast: allocateFloats(neighboursMax),
+    slow: allocateFloats(neighboursMax),
+    published: allocateFloats(neighboursMax),
   };
 }
 
@@ -259,7 +260,7 @@ function createStateCodec(neighboursMax: number) {
         state.hashes[i] = hash32(id);
       }
       for (const weights of [state.fast, state.slow, state.published]) {
-        weights.set(readFloats(reader, new Float32Array(stored)).subarray(0, state.count));
+        weights.set(readFloats(reader, allocateFloats(stored)).subarray(0, state.count));
       }
       return state;
     },

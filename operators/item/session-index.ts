@@ -13,7 +13,7 @@
 import { encodeRecord } from '../../schemas/codec.js';
 import type { Operator } from '../../streams/runtime/operator.js';
 import type { ItemEvent } from './item-events.js';
-import { createPackedCodec, readFloats, writeFloats } from './packed-state.js';
+import { createPackedCodec } from './packed-state.js';
 import { sessionsKey, WITHDRAWN } from './table-key.js';
 
 export const SESSIONS_PER_BLOCK = 16;
@@ -27,9 +27,9 @@ export interface SessionIndexState {
   /** Sessions recorded since the item's beginning; the ring place of the next is this modulo the ring. */
   total: number;
   /** Sessions of the current block, oldest first: `total` modulo 16 of them, or 16 when the block is just full. */
-  refs: Float64Array;
+  refs: number[];
   /** When each of them met the item first, ms. */
-  times: Float64Array;
+  times: number[];
 }
 
 export function createSessionIndexOperator(config: SessionIndexConfig): Operator<ItemEvent, SessionIndexState> {
@@ -86,8 +86,8 @@ function encodeBlock(itemId: string, version: number, block: number, state: Sess
 
 const emptyState = (): SessionIndexState => ({
   total: 0,
-  refs: new Float64Array(SESSIONS_PER_BLOCK),
-  times: new Float64Array(SESSIONS_PER_BLOCK),
+  refs: [],
+  times: [],
 });
 
 const stateCodec = createPackedCodec<SessionIndexState>('session-index', {
@@ -95,16 +95,16 @@ const stateCodec = createPackedCodec<SessionIndexState>('session-index', {
   write(writer, state) {
     writer.writeLong(state.total);
     const filled = filledOf(state.total);
-    writeFloats(writer, state.refs, filled);
-    writeFloats(writer, state.times, filled);
+    for (let i = 0; i < filled; i++) writer.writeLong(state.refs[i]!);
+    for (let i = 0; i < filled; i++) writer.writeLong(state.times[i]!);
   },
   read(reader) {
     const state = emptyState();
     state.total = reader.readLong();
     if (state.total < 0) reader.fail(`a total is ${state.total}`);
     const filled = filledOf(state.total);
-    readFloats(reader, state.refs, filled);
-    readFloats(reader, state.times, filled);
+    for (let i = 0; i < filled; i++) state.refs.push(reader.readLong());
+    for (let i = 0; i < filled; i++) state.times.push(reader.readLong());
     return state;
   },
 });
