@@ -15,6 +15,7 @@ const STATUS_EVERY_MS = 1_000;
 const RECONNECT_MS_MAX = 10_000;
 const LOG_LINES_MAX = 60;
 const CARDS_MAX = 2_000;
+const NAMES_TOLD_MAX = 3;
 const ACTIONS = [
   ['click', 'Click'],
   ['like', 'Like'],
@@ -98,9 +99,15 @@ function showCause(message, { arrivedMs, out, isFirst }) {
   });
   const cause =
     causes.length > 0 ? `Because of ${causes.join(', ')}` : isFirst ? 'The feed as it is now' : 'The catalogue changed';
-  const gone = out.length > 0 && !isFirst ? ` Out: ${out.map(nameOf).join(', ')}.` : '';
+  const gone = out.length > 0 && !isFirst ? ` Out: ${listed(out.map(nameOf))}.` : '';
   byId('cause').textContent = `${cause}.${gone}`;
   log(`${cause}.${gone}`);
+}
+
+/** The first few names; a click can turn the whole feed over. */
+function listed(names) {
+  const more = names.length - NAMES_TOLD_MAX;
+  return more > 0 ? `${names.slice(0, NAMES_TOLD_MAX).join(', ')} and ${more} more` : names.join(', ');
 }
 
 /** First, last, invert, play: items slide from where they were. */
