@@ -36,7 +36,7 @@ async function openPage(url: string, faults: string[]): Promise<Page> {
 /** Keeps a picture when asked to, and tells whether something sticks out of the window. */
 async function look(page: Page, name: string): Promise<void> {
   const directory = process.env['FRESHET_SCREENSHOTS'];
-  if (directory !== undefined) await page.screenshot({ path: join(directory, `${name}.png`) });
+  if (directory !== undefined) await page.screenshot({ path: join(directory, `${name}.png`), animations: 'disabled' });
   const [wide, width] = await page.evaluate<[number, number]>(
     '[document.documentElement.scrollWidth, window.innerWidth]',
   );
@@ -47,14 +47,8 @@ const feedOf = (page: Page): Promise<string[]> =>
   page.evaluate<string[]>("[...document.querySelectorAll('#feed .item')].map((item) => item.dataset.itemId)");
 
 async function watchSomebody(page: Page): Promise<string> {
-  await until(
-    'somebody who is active',
-    async () => {
-      await page.click('#pick');
-      return (await page.inputValue('#user')) !== '';
-    },
-    30_000,
-  );
+  await until('somebody who is active', async () => (await page.locator('#active option').count()) > 0, 30_000);
+  await page.click('#pick');
   await until('a feed with items', async () => (await feedOf(page)).length >= 5, 30_000);
   return page.inputValue('#user');
 }
