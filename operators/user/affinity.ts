@@ -19,13 +19,7 @@ import { decayFactor } from '../decay.js';
 import { carriedCategory, type CatalogueReader } from './catalogue.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
-import {
-  createLayoutCodec,
-  readStrings,
-  packStrings,
-  type BinaryReader,
-  type BinaryWriter,
-} from './state-bytes.js';
+import { createLayoutCodec, readStrings, packStrings, type BinaryReader, type BinaryWriter } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 export interface AffinityConfig {

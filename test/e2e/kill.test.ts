@@ -35,7 +35,8 @@ describe('a process that reads a file and is killed again and again', () => {
       expect(await findMiscounts(clean.directory, clicks)).toEqual([]);
       expect(await findMiscounts(killed.directory, clicks)).toEqual([]);
       // The ledger itself is not blind: of a click more it says so.
-      expect(await findMiscounts(killed.directory, clicks.slice(1))).toHaveLength(2 + 5);
+      const missed = await findMiscounts(killed.directory, clicks.slice(1));
+      expect(new Set(missed.map((line) => line.split(' ', 1)[0]))).toEqual(new Set(['user', 'session', 'item']));
     },
   );
 });

@@ -9,8 +9,8 @@ import { countBy, DESKDROP, readCsv, readLines, requireDataSet } from './data-se
 import { killAll, removeTemporaryDirectories, resultOf, ROOT, temporaryDirectory } from './freshet.js';
 import { inspect } from './inspect.js';
 
-/** More than a hundred days of disorder, and users with 71 sessions. The whole file has 322 days and 219 sessions. */
-const ROWS = 12_000;
+/** Over 90 days of disorder, and users with more than 50 sessions. The whole file has 322 days and 219 sessions. */
+const ROWS = 7_000;
 const WAIT_MS = 400 * 86_400_000;
 const SETTINGS = [
   ...['--set', `operators.sessionLatenessMs=${WAIT_MS}`],
