@@ -12,7 +12,7 @@ const KILLS = 5;
 
 const CASES = [
   // A row at a time takes dozens of commits: without waiting for the disk, so that the test is short.
-  { mode: 'lockstep', limit: 700, sync: 'none', exact: ['users', 'items'] },
+  { mode: 'lockstep', limit: 500, sync: 'none', exact: ['users', 'items'] },
   { mode: 'import', limit: 3_000, sync: 'always', exact: ['users'] },
 ] as const;
 
