@@ -46,7 +46,8 @@ export const operatorsSection = defineSection(
       min: 60_000,
       max: 3_650 * DAY_MS,
       unit: 'ms',
-      description: 'A person’s state is removed after this long without an event.',
+      description:
+        'A person’s state is removed after this long without an event; at least sessionLatenessMs. Event times decide: raise it for a live engine that continues an older import.',
     }),
     publishEpsilon: setting.number({
       default: 0.02,

@@ -77,9 +77,11 @@ export function createEngineTopology(options: EngineTopologyOptions): EngineTopo
 
 function userStageConfig(config: OperatorsConfig): UserStageConfig {
   const base = DEFAULT_USER_STAGE;
+  // A person who is removed takes the sessions along that late records may still change.
+  const idleMs = Math.max(config.userIdleMs, config.sessionLatenessMs);
   return {
     ...base,
-    identify: { ...base.identify, aliasTtlMs: Math.max(base.identify.aliasTtlMs, config.userIdleMs) },
+    identify: { ...base.identify, aliasTtlMs: Math.max(base.identify.aliasTtlMs, idleMs) },
     dedupe: { ...base.dedupe, ringSize: config.dedupeEvents },
     session: {
       ...base.session,
@@ -87,7 +89,7 @@ function userStageConfig(config: OperatorsConfig): UserStageConfig {
       allowedLatenessMs: config.sessionLatenessMs,
       retainedMax: config.sessionsRetained,
     },
-    profile: { ...base.profile, idleTtlMs: config.userIdleMs },
+    profile: { ...base.profile, idleTtlMs: idleMs },
     rewards: { ...base.rewards, windowMs: config.rewardDelayMs },
   };
 }
