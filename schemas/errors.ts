@@ -57,6 +57,12 @@ export const ERROR_CODES = {
   ),
   ROW_INVALID: entry(400, false, 'A row of an imported file does not fit its mapping.'),
   SNAPSHOT_INVALID: entry(400, false, 'A partition snapshot is damaged or does not fit this store.'),
+  // Models
+  TRAINING_SET_INVALID: entry(400, false, 'There is nothing in the training data that the algorithm could learn from.'),
+  TRAINING_CANCELLED: entry(499, false, 'Training was told to stop; its last checkpoint is kept.'),
+  MODEL_TOO_LARGE: entry(400, false, 'The data or settings need more memory than training is allowed to use.'),
+  MODEL_INVALID: entry(400, false, 'The bytes of a saved model are missing, damaged or of another model.'),
+  MODEL_UNKNOWN: entry(404, false, 'No algorithm or published model has this name.'),
   // Edge
   REQUEST_INVALID: entry(400, false, 'The request does not match the documented schema.'),
   BODY_TOO_LARGE: entry(413, false, 'The request body exceeds the configured limit.'),

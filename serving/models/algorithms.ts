@@ -1,0 +1,20 @@
+/**
+ * The one table of algorithms: a new model is entered here, and configuration, training, evaluation and serving know it.
+ *
+ * Entries are loaded when first asked for, so that a process that serves popularity does not load a tensor library.
+ */
+import { EngineError } from '../../schemas/errors.js';
+import type { Algorithm } from './model.js';
+
+const ALGORITHMS: Readonly<Record<string, () => Promise<Algorithm>>> = {
+  popularity: async () => (await import('./popularity/popularity.js')).popularity,
+};
+
+export const ALGORITHM_NAMES: readonly string[] = Object.keys(ALGORITHMS);
+
+/** Throws MODEL_UNKNOWN listing the names there are. */
+export function requireAlgorithm(name: string): Promise<Algorithm> {
+  const load = Object.hasOwn(ALGORITHMS, name) ? ALGORITHMS[name] : undefined;
+  if (load !== undefined) return load();
+  throw new EngineError('MODEL_UNKNOWN', `There is no algorithm '${name}'; there are ${ALGORITHM_NAMES.join(', ')}.`);
+}
