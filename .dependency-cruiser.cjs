@@ -9,6 +9,8 @@
 
 /** Package -> the file (a regular expression) that may import it. */
 const OWNERS = {
+  '@tensorflow/tfjs': 'serving/models/tensors/tensor-library[.]ts',
+  '@tensorflow/tfjs-backend-wasm': 'serving/models/tensors/tensor-library[.]ts',
   '@clickhouse/client': 'streams/warehouse/clickhouse-[a-z-]+[.]ts',
   avsc: 'schemas/avro[.]ts',
   chdb: 'streams/warehouse/chdb-[a-z-]+[.]ts',
