@@ -5,6 +5,8 @@
  * be there; whatever is wrong ends in one CODEC_CORRUPT that names the position. One reader is reused for all records
  * (decoding is synchronous), so a decode allocates only what it returns.
  */
+import { STAGING_BYTES, stagingFor } from './binary-writer.js';
+import type { NumberArray } from './binary-writer.js';
 import { EngineError } from './errors.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -139,6 +141,19 @@ export class BinaryReader {
     this.bytes.copy(copy, 0, this.position, this.position + size);
     this.position += size;
     return copy;
+  }
+
+  /** Fills the first `count` numbers as `BinaryWriter.writeNumbers` wrote them. Allocates nothing. */
+  readNumbers(target: NumberArray, count: number): void {
+    const staging = stagingFor(target);
+    const width = staging.BYTES_PER_ELEMENT;
+    this.require(count * width, 'numbers');
+    for (let from = 0; from < count; from += staging.length) {
+      const part = Math.min(staging.length, count - from);
+      this.bytes.copy(STAGING_BYTES, 0, this.position, this.position + part * width);
+      for (let i = 0; i < part; i++) target[from + i] = staging[i]!;
+      this.position += part * width;
+    }
   }
 
   /** Index of an enum symbol or a union branch. */

@@ -29,13 +29,15 @@ const SCRATCH_BYTES_KEPT = 1_048_576;
 export type NumberArray = Float32Array | Float64Array | Uint32Array | Uint16Array;
 
 const STAGING = new ArrayBuffer(1024);
-const STAGING_BYTES = Buffer.from(STAGING);
+/** Numbers pass through here on their way to and from bytes; see `stagingFor`. */
+export const STAGING_BYTES = Buffer.from(STAGING);
 const STAGING_F32 = new Float32Array(STAGING);
 const STAGING_F64 = new Float64Array(STAGING);
 const STAGING_U32 = new Uint32Array(STAGING);
 const STAGING_U16 = new Uint16Array(STAGING);
 
-function stagingFor(values: NumberArray): NumberArray {
+/** The same memory as STAGING_BYTES, in the width of the given numbers. */
+export function stagingFor(values: NumberArray): NumberArray {
   if (values instanceof Float32Array) return STAGING_F32;
   if (values instanceof Float64Array) return STAGING_F64;
   return values instanceof Uint32Array ? STAGING_U32 : STAGING_U16;
@@ -170,6 +172,19 @@ export class BinaryWriter {
       bytes.set(value, position);
     }
     this.position = position + size;
+  }
+
+  /** Leaves room for bytes that are put in once they are known; what stands there until then is undefined. */
+  skip(size: number): void {
+    this.require(size);
+    this.position += size;
+  }
+
+  /** Copies part of a buffer without making a view of it. */
+  writeSlice(source: Buffer, start: number, size: number): void {
+    this.require(size);
+    source.copy(this.bytes, this.position, start, start + size);
+    this.position += size;
   }
 
   /** Numbers start to end as they stand in memory: little-endian on every platform Node runs on but s390x. */

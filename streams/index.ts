@@ -89,7 +89,7 @@ export type { KeyState } from './queries/state-query.js';
 export { digestTask } from './queries/state-digest.js';
 export type { TaskDigest } from './queries/state-digest.js';
 export { exportSnapshot, importSnapshot } from './queries/snapshot.js';
-export { readCell, rowVersion } from './runtime/row.js';
+export { readCell, rowVersion } from './runtime/row-bytes.js';
 export { requireFlipped, ShadowRebuild } from './rebuild/shadow-rebuild.js';
 export type { FlipResult, RebuildOptions } from './rebuild/shadow-rebuild.js';
 export type { RebuildPhase } from './rebuild/rebuild-document.js';

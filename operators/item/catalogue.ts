@@ -11,7 +11,7 @@ import { hash32 } from '../../schemas/ids.js';
 import type { ItemUpsert } from '../../schemas/records.js';
 import type { Cell, Context, Operator } from '../../streams/runtime/operator.js';
 import type { ItemEvent } from './item-events.js';
-import { createPackedCodec } from './packed-state.js';
+import { createLayoutCodec } from '../state-layout.js';
 import { tableKey } from './table-key.js';
 
 export interface CatalogueConfig {
@@ -69,9 +69,10 @@ function contentOf(record: ItemUpsert) {
   return { title, description, categories, brand, tags, price, currency, available, publishedAt, imageUrl, attributes };
 }
 
-const stateCodec = createPackedCodec<CatalogueState>('catalogue', {
+const stateCodec = createLayoutCodec<CatalogueState>({
+  name: 'catalogue',
   version: 1,
-  write(writer, state) {
+  write(state, writer) {
     writer.writeByte(state.deleted ? 1 : 0);
     writer.writeLong(state.contentHash);
     writer.writeLong(state.changedAt);

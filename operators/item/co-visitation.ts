@@ -20,10 +20,10 @@
  */
 import { encodeRecord } from '../../schemas/codec.js';
 import { hash32 } from '../../schemas/ids.js';
-import type { Context, Operator } from '../../streams/runtime/operator.js';
+import type { Operator, PublishContext } from '../../streams/runtime/operator.js';
 import type { ItemEvent } from './item-events.js';
 import { allocateFloats } from '../pooled-floats.js';
-import { createPackedCodec, readFloats, writeFloats } from './packed-state.js';
+import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 
 const MINUTE_MS = 60_000;
@@ -65,11 +65,13 @@ export interface CoVisitationState {
   /** Number of neighbours; the arrays below hold that many. */
   count: number;
   readonly ids: string[];
-  readonly hashes: Uint32Array;
-  readonly fast: Float32Array;
-  readonly slow: Float32Array;
+  /** hash32 of the ids, signed: small integers, which V8 keeps without boxes. */
+  readonly hashes: number[];
+  /** Longer than `count` by what is left to grow into. */
+  fast: Float32Array;
+  slow: Float32Array;
   /** Share last published; 0 when it never was. */
-  readonly published: Float32Array;
+  published: Float32Array;
 }
 
 /** Half-lives a landmark may lie back before weights are brought to a new one; 2^60 is far inside an f32. */
@@ -81,6 +83,7 @@ export function createCoVisitationOperator(config: CoVisitationConfig): Operator
   const { epsilon = 0.2, floor = 0.03, totalEpsilon = 0.2 } = config;
   /** Factors from a weight to its part of a share, by half-life, at the time of the record. */
   const scales = new Float64Array(HALF_LIVES);
+  const initial = (): CoVisitationState => emptyState(Math.min(NEIGHBOURS_AT_START, neighboursMax));
   return {
     name: 'co-visitation',
     purity: 'log-pure',
@@ -92,13 +95,20 @@ export function createCoVisitationOperator(config: CoVisitationConfig): Operator
         return;
       }
       if (record.kind !== 'ItemPair' || !(record.weight > 0) || record.otherItemId === context.key) return;
-      const state = cell.getOr(() => emptyState(neighboursMax));
+      const state = cell.getOr(initial);
       cell.changed();
       const place = placeOf(state, record.otherItemId, neighboursMax);
       const isDue = add(state, place, record.weight * (record.following ? 1 : backwardShare), context.time);
       const published = state.published[place]!;
       const moved = Math.abs(shareOf(state, place) - published) > Math.max(epsilon * published, floor);
-      if (moved || isDue) publish(state, context);
+      if (!moved && !isDue) return;
+      settleShares(state);
+      context.publishLater();
+    },
+    publish(state, context) {
+      const unit = 2 ** ((state.refTime - state.landmarks[SLOW]!) / halfLivesMs[SLOW]);
+      const value = encodeTableValue(context, state, publishedMax, unit);
+      context.publish(topic, tableKey(context.key, 'neighbours'), value);
     },
   };
 
@@ -125,18 +135,20 @@ export function createCoVisitationOperator(config: CoVisitationConfig): Operator
     return scales[0]! * state.fast[place]! + scales[SLOW]! * state.slow[place]!;
   }
 
-  function publish(state: CoVisitationState, context: Context): void {
+  /** Takes the shares as they are now for the published ones, and puts the neighbours in their order. */
+  function settleShares(state: CoVisitationState): void {
     state.unpublished.fill(0);
     for (let i = 0; i < state.count; i++) {
       state.published[i] = shareOf(state, i);
       moveUp(state, i);
     }
-    const unit = 2 ** ((state.refTime - state.landmarks[SLOW]!) / halfLivesMs[SLOW]);
-    context.publish(topic, tableKey(context.key, 'neighbours'), encodeTableValue(context, state, publishedMax, unit));
   }
 }
 
-function emptyState(neighboursMax: number): CoVisitationState {
+/** Most items have few neighbours. */
+const NEIGHBOURS_AT_START = 8;
+
+function emptyState(capacity: number): CoVisitationState {
   return {
     landmarks: new Float64Array(HALF_LIVES),
     totals: new Float64Array(HALF_LIVES),
@@ -144,11 +156,19 @@ function emptyState(neighboursMax: number): CoVisitationState {
     refTime: 0,
     count: 0,
     ids: [],
-    hashes: new Uint32Array(neighboursMax),
-    fast: allocateFloats(neighboursMax),
-    slow: allocateFloats(neighboursMax),
-    published: allocateFloats(neighboursMax),
+    hashes: [],
+    fast: allocateFloats(capacity),
+    slow: allocateFloats(capacity),
+    published: allocateFloats(capacity),
   };
+}
+
+function grow(state: CoVisitationState, capacity: number): void {
+  for (const name of ['fast', 'slow', 'published'] as const) {
+    const larger = allocateFloats(capacity);
+    larger.set(state[name]);
+    state[name] = larger;
+  }
 }
 
 function moveLandmarkIfNeeded(state: CoVisitationState, h: number, time: number, halfLifeMs: number): void {
@@ -165,8 +185,9 @@ function moveLandmarkIfNeeded(state: CoVisitationState, h: number, time: number,
 /** Place of a neighbour; a new one gets the next place, or the weakest's when all are taken. */
 function placeOf(state: CoVisitationState, otherItemId: string, neighboursMax: number): number {
   const { hashes, ids, count } = state;
-  const hash = hash32(otherItemId);
+  const hash = hash32(otherItemId) | 0;
   for (let i = 0; i < count; i++) if (hashes[i] === hash && ids[i] === otherItemId) return i;
+  if (count === state.fast.length && count < neighboursMax) grow(state, Math.min(neighboursMax, count * 2));
   const place = count < neighboursMax ? state.count++ : weakestPlace(state);
   ids[place] = otherItemId;
   hashes[place] = hash;
@@ -200,8 +221,10 @@ function moveUp(state: CoVisitationState, from: number): void {
   const hash = hashes[from]!;
   const fastWeight = fast[from]!;
   const slowWeight = slow[from]!;
-  for (let i = from; i > place; i--) ids[i] = ids[i - 1]!;
-  hashes.copyWithin(place + 1, place, from);
+  for (let i = from; i > place; i--) {
+    ids[i] = ids[i - 1]!;
+    hashes[i] = hashes[i - 1]!;
+  }
   fast.copyWithin(place + 1, place, from);
   slow.copyWithin(place + 1, place, from);
   published.copyWithin(place + 1, place, from);
@@ -216,10 +239,17 @@ function moveUp(state: CoVisitationState, from: number): void {
 const drafts: { itemId: string; weight: number }[] = [];
 
 /** Weights are shares × total, so that weight / total is the share and weight itself the pairs behind it. */
-function encodeTableValue(context: Context, state: CoVisitationState, publishedMax: number, unit: number): Uint8Array {
+function encodeTableValue(
+  context: PublishContext,
+  state: CoVisitationState,
+  publishedMax: number,
+  unit: number,
+): Uint8Array {
   const { ids, published } = state;
   const total = state.totals[SLOW]! / unit;
-  const count = Math.min(state.count, publishedMax);
+  let count = Math.min(state.count, publishedMax);
+  // Neighbours that came since have no share yet; they stand behind those that have.
+  while (count > 0 && published[count - 1] === 0) count--;
   while (drafts.length < count) drafts.push({ itemId: '', weight: 0 });
   const neighbours = drafts.slice(0, count);
   for (let i = 0; i < count; i++) {
@@ -231,9 +261,10 @@ function encodeTableValue(context: Context, state: CoVisitationState, publishedM
 }
 
 function createStateCodec(neighboursMax: number) {
-  return createPackedCodec<CoVisitationState>('co-visitation', {
+  return createLayoutCodec<CoVisitationState>({
+    name: 'co-visitation',
     version: 1,
-    write(writer, state) {
+    write(state, writer) {
       writeFloats(writer, state.landmarks);
       writeFloats(writer, state.totals);
       writeFloats(writer, state.unpublished);
@@ -245,7 +276,7 @@ function createStateCodec(neighboursMax: number) {
       writeFloats(writer, state.published, state.count);
     },
     read(reader) {
-      const state = emptyState(neighboursMax);
+      const state = emptyState(0);
       readFloats(reader, state.landmarks);
       readFloats(reader, state.totals);
       readFloats(reader, state.unpublished);
@@ -257,11 +288,12 @@ function createStateCodec(neighboursMax: number) {
         const id = reader.readString();
         if (i >= state.count) continue;
         state.ids.push(id);
-        state.hashes[i] = hash32(id);
+        state.hashes.push(hash32(id) | 0);
       }
-      for (const weights of [state.fast, state.slow, state.published]) {
-        weights.set(readFloats(reader, allocateFloats(stored)).subarray(0, state.count));
-      }
+      const capacity = Math.max(stored, Math.min(NEIGHBOURS_AT_START, neighboursMax));
+      state.fast = readFloats(reader, allocateFloats(capacity), stored);
+      state.slow = readFloats(reader, allocateFloats(capacity), stored);
+      state.published = readFloats(reader, allocateFloats(capacity), stored);
       return state;
     },
   });

@@ -13,7 +13,7 @@ import { encodeRecord } from '../../schemas/codec.js';
 import type { Cell, Context, Operator } from '../../streams/runtime/operator.js';
 import { addDecayed, decayFactor } from '../decay.js';
 import type { ItemEvent } from './item-events.js';
-import { createPackedCodec } from './packed-state.js';
+import { createLayoutCodec } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 
 const DAY_MS = 86_400_000;
@@ -79,6 +79,17 @@ export function createCtrOperator(config: CtrConfig): Operator<ItemEvent, CtrSta
         default:
       }
     },
+    publish(state, context) {
+      const value = encodeRecord('ItemCtrState', {
+        itemId: context.key,
+        version: context.offset,
+        refTime: state.refTime,
+        exposures: state.exposures,
+        clicks: state.clicks,
+        weightedExposures: state.weightedExposures,
+      });
+      context.publish(topic, tableKey(context.key, 'ctr'), value);
+    },
   };
 
   function add(cell: Cell<CtrState>, context: Context, exposures: number, clicks: number, weighted: number): void {
@@ -100,15 +111,7 @@ export function createCtrOperator(config: CtrConfig): Operator<ItemEvent, CtrSta
     state.publishedTime = state.refTime;
     state.publishedExposures = state.exposures;
     state.publishedClicks = state.clicks;
-    const value = encodeRecord('ItemCtrState', {
-      itemId: context.key,
-      version: context.offset,
-      refTime: state.refTime,
-      exposures: state.exposures,
-      clicks: state.clicks,
-      weightedExposures: state.weightedExposures,
-    });
-    context.publish(topic, tableKey(context.key, 'ctr'), value);
+    context.publishLater();
   }
 }
 
@@ -122,9 +125,10 @@ const emptyState = (): CtrState => ({
   publishedClicks: 0,
 });
 
-const stateCodec = createPackedCodec<CtrState>('ctr', {
+const stateCodec = createLayoutCodec<CtrState>({
+  name: 'ctr',
   version: 1,
-  write(writer, state) {
+  write(state, writer) {
     writer.writeLong(state.refTime);
     writer.writeDouble(state.exposures);
     writer.writeDouble(state.clicks);

@@ -24,7 +24,7 @@ import type { Operator } from '../../streams/runtime/operator.js';
 import { dequantizeVector } from '../item-vectors.js';
 import { allocateFloats } from '../pooled-floats.js';
 import type { ItemEvent } from './item-events.js';
-import { createPackedCodec, readFloats, writeFloats } from './packed-state.js';
+import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 import type { UserSampleState } from './user-sample.js';
 
@@ -92,10 +92,13 @@ export function createItemEmbeddingOperator(
       cell.changed();
       if (!hasMoved(state, epsilon)) return;
       state.published.set(state.vector);
-      const { buffer, byteOffset, byteLength } = state.vector;
-      const vector = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
-      const value = { itemId: context.key, version: context.offset, space, vector, updates: state.updates };
-      context.publish(topic, tableKey(context.key, 'embedding'), encodeRecord('ItemEmbeddingState', value));
+      context.publishLater();
+    },
+    publish({ published, updates }, context) {
+      const { key, offset } = context;
+      const vector = Buffer.from(published.buffer as ArrayBuffer, published.byteOffset, published.byteLength);
+      const value = { itemId: key, version: offset, space, vector, updates };
+      context.publish(topic, tableKey(key, 'embedding'), encodeRecord('ItemEmbeddingState', value));
     },
   };
 
@@ -169,9 +172,10 @@ function hashOf(seed: number, index: number): number {
 }
 
 function createStateCodec() {
-  return createPackedCodec<ItemEmbeddingState>('item-embedding', {
+  return createLayoutCodec<ItemEmbeddingState>({
+    name: 'item-embedding',
     version: 1,
-    write(writer, state) {
+    write(state, writer) {
       writer.writeString(state.space);
       writer.writeLong(state.updates);
       writer.writeLong(state.vector.length);

@@ -8,7 +8,7 @@
 import type { Operator } from '../../streams/runtime/operator.js';
 import type { CatalogueState } from './catalogue.js';
 import type { ItemEvent } from './item-events.js';
-import { createPackedCodec } from './packed-state.js';
+import { createLayoutCodec } from '../state-layout.js';
 import type { SessionIndexState } from './session-index.js';
 import { usedBlocks } from './session-index.js';
 import { ITEM_FACETS, sessionsKey, tableKey, WITHDRAWN } from './table-key.js';
@@ -75,9 +75,10 @@ export function createItemExpiryOperator(
   };
 }
 
-const stateCodec = createPackedCodec<ItemExpiryState>('item-expiry', {
+const stateCodec = createLayoutCodec<ItemExpiryState>({
+  name: 'item-expiry',
   version: 1,
-  write(writer, state) {
+  write(state, writer) {
     writer.writeLong(state.activeDay);
     writer.writeLong(state.timerAt);
   },

@@ -9,12 +9,13 @@
  * Published only when one of the overall counts has moved by more than `epsilon` (5 %) from what serving computes from
  * the last published value; so a cold item publishes at each signal and a hot one a few times a minute. Serving's
  * overall counts are within epsilon of the state; its segment counts are behind by at most epsilon × the overall count.
+ * What is published are the counts that were found to have moved, not those of the commit that carries them.
  */
 import { encodeRecord } from '../../schemas/codec.js';
 import type { Operator } from '../../streams/runtime/operator.js';
 import { decayFactor } from '../decay.js';
 import type { ItemEvent } from './item-events.js';
-import { createPackedCodec, readFloats, writeFloats } from './packed-state.js';
+import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 
 const MINUTE_MS = 60_000;
@@ -90,6 +91,9 @@ export function createPopularityOperator(config: PopularityConfig): Operator<Ite
       if (!hasMoved(state, halfLives, epsilon)) return;
       state.publishedTime = state.refTime;
       state.publishedCounts.set(state.counts);
+      context.publishLater();
+    },
+    publish(state, context) {
       context.publish(topic, tableKey(context.key, 'popularity'), encodeTableValue(context.key, context.offset, state));
     },
   };
@@ -172,7 +176,7 @@ const countsDraft: number[] = [];
 const segmentDrafts: SegmentDraft[] = [];
 
 function encodeTableValue(itemId: string, version: number, state: PopularityState): Uint8Array {
-  copyInto(countsDraft, state.counts);
+  copyInto(countsDraft, state.publishedCounts);
   while (segmentDrafts.length < state.segments.length) segmentDrafts.push({ segment: '', refTime: 0, counts: [] });
   const segments = segmentDrafts.slice(0, state.segments.length);
   for (let i = 0; i < segments.length; i++) {
@@ -185,7 +189,7 @@ function encodeTableValue(itemId: string, version: number, state: PopularityStat
   return encodeRecord('ItemPopularityState', {
     itemId,
     version,
-    refTime: state.refTime,
+    refTime: state.publishedTime,
     counts: countsDraft,
     segments,
   });
@@ -197,9 +201,10 @@ function copyInto(target: number[], source: Float64Array): void {
 }
 
 function createStateCodec(count: number, segmentCount: number) {
-  return createPackedCodec<PopularityState>('popularity', {
+  return createLayoutCodec<PopularityState>({
+    name: 'popularity',
     version: 1,
-    write(writer, state) {
+    write(state, writer) {
       writer.writeLong(state.refTime);
       writer.writeLong(state.counts.length);
       writeFloats(writer, state.counts);

@@ -2,18 +2,18 @@
  * Operator `session-index`: which sessions met an item most recently: the inverted index of VMIS-kNN (Kersbergen,
  * Sprangers, Schelter: Serenade, SIGMOD 2022), kept by the stream instead of rebuilt each night.
  *
- * Per item a ring of the latest sessions, in blocks of 16. The state holds only the block being filled; each new
- * session publishes that block under `<item>\0sessions/<block>`, so a publication costs 16 references however long the
- * ring is, and the table (block number modulo 32) holds the rest: 512 sessions an item. Serving transposes the table
- * into session → items. Nothing is batched here: a session must be found by the very next request.
+ * Per item a ring of the latest sessions, in blocks of 16. The state holds only the block being filled; a commit with a
+ * new session publishes that block under `<item>\0sessions/<block>`, so a publication costs 16 references however long
+ * the ring is, and the table (block number modulo 32) holds the rest: 512 sessions an item. Serving transposes the table
+ * into session → items. Every new session is published: it must be found by the very next request.
  *
  * A session that meets the item again while its reference is still in the block is not repeated; across blocks it may
  * be, and readers count it once.
  */
 import { encodeRecord } from '../../schemas/codec.js';
-import type { Operator } from '../../streams/runtime/operator.js';
+import type { Operator, PublishContext } from '../../streams/runtime/operator.js';
 import type { ItemEvent } from './item-events.js';
-import { createPackedCodec } from './packed-state.js';
+import { createLayoutCodec } from '../state-layout.js';
 import { sessionsKey, WITHDRAWN } from './table-key.js';
 
 export const SESSIONS_PER_BLOCK = 16;
@@ -55,10 +55,20 @@ export function createSessionIndexOperator(config: SessionIndexConfig): Operator
       state.times[place] = context.time;
       state.total++;
       cell.changed();
-      const block = Math.floor((state.total - 1) / SESSIONS_PER_BLOCK) % SESSION_BLOCKS;
-      context.publish(topic, sessionsKey(context.key, block), encodeBlock(context.key, context.offset, block, state));
+      // The next session empties the block: what is full goes out now, what is being filled with the commit.
+      if (place === SESSIONS_PER_BLOCK - 1) publishBlock(state, context);
+      else context.publishLater();
+    },
+    publish: (state, context) => {
+      if (state.total % SESSIONS_PER_BLOCK !== 0) publishBlock(state, context);
     },
   };
+
+  function publishBlock(state: SessionIndexState, context: PublishContext): void {
+    const { key, offset } = context;
+    const block = Math.floor((state.total - 1) / SESSIONS_PER_BLOCK) % SESSION_BLOCKS;
+    context.publish(topic, sessionsKey(key, block), encodeBlock(key, offset, block, state));
+  }
 }
 
 /** Blocks that were ever published, so that they can be withdrawn. */
@@ -90,9 +100,10 @@ const emptyState = (): SessionIndexState => ({
   times: [],
 });
 
-const stateCodec = createPackedCodec<SessionIndexState>('session-index', {
+const stateCodec = createLayoutCodec<SessionIndexState>({
+  name: 'session-index',
   version: 1,
-  write(writer, state) {
+  write(state, writer) {
     writer.writeLong(state.total);
     const filled = filledOf(state.total);
     for (let i = 0; i < filled; i++) writer.writeLong(state.refs[i]!);

@@ -8,7 +8,7 @@
 import type { Operator } from '../../streams/runtime/operator.js';
 import { dequantizeVector, quantizedLength } from '../item-vectors.js';
 import type { ItemEvent } from './item-events.js';
-import { createPackedCodec } from './packed-state.js';
+import { createLayoutCodec } from '../state-layout.js';
 
 /** 64 vectors of 64 dimensions are 4.4 kB; a negative is as recent as the last few dozen signals. */
 export const USER_SAMPLE_SIZE = 64;
@@ -59,9 +59,10 @@ function sampleOf(quantized: Buffer, reusable?: Float32Array): SampledVector | u
   return dequantizeVector(quantized, floats) ? { quantized, floats } : undefined;
 }
 
-const stateCodec = createPackedCodec<UserSampleState>('user-sample', {
+const stateCodec = createLayoutCodec<UserSampleState>({
+  name: 'user-sample',
   version: 1,
-  write(writer, state) {
+  write(state, writer) {
     writer.writeLong(state.total);
     writer.writeLong(state.vectors.length);
     for (const { quantized } of state.vectors) writer.writeBytes(quantized);

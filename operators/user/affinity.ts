@@ -19,7 +19,8 @@ import { decayFactor } from '../decay.js';
 import { carriedCategory, type CatalogueReader } from './catalogue.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
-import { createLayoutCodec, readStrings, packStrings, type BinaryReader, type BinaryWriter } from './state-bytes.js';
+import { createLayoutCodec, type BinaryReader, type BinaryWriter } from '../state-layout.js';
+import { readStrings, packStrings } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 export interface AffinityConfig {

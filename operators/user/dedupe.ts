@@ -8,7 +8,8 @@
  */
 import { sessionRef } from '../../schemas/ids.js';
 import type { Operator } from '../../streams/runtime/operator.js';
-import { createLayoutCodec, readLength, readRing, writeRing } from './state-bytes.js';
+import { createLayoutCodec } from '../state-layout.js';
+import { readLength, readRing, writeRing } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 export interface DedupeConfig {

@@ -5,7 +5,7 @@
  * that were to push the feed again it would never rest. Hints may be lost: versions repair it.
  */
 import type { Operator } from '../../streams/runtime/operator.js';
-import { NO_STATE } from './state-bytes.js';
+import { NO_STATE } from '../state-layout.js';
 import type { UserEvent } from './user-events.js';
 
 export interface FeedHintDeps {

@@ -27,7 +27,8 @@
 import { encodeRecord } from '../../schemas/codec.js';
 import type { Erase, Identify, StateMerge } from '../../schemas/records.js';
 import type { Cell, Context, Operator } from '../../streams/runtime/operator.js';
-import { createLayoutCodec, readStrings, writeStrings } from './state-bytes.js';
+import { createLayoutCodec } from '../state-layout.js';
+import { readStrings, writeStrings } from './state-bytes.js';
 import type { ForwardableRecord, UserEvent } from './user-events.js';
 
 export interface IdentifyConfig {

@@ -5,7 +5,8 @@
  * were split over lists that were merged: a name's latest time is a maximum, and the `max` latest of a union are among
  * the `max` latest of its parts. Names met at the same time are ordered by name, descending.
  */
-import { readStrings, writeStrings, type BinaryReader, type BinaryWriter } from './state-bytes.js';
+import type { BinaryReader, BinaryWriter } from '../state-layout.js';
+import { readStrings, writeStrings } from './state-bytes.js';
 
 export interface LatestList {
   readonly names: string[];

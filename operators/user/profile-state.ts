@@ -4,8 +4,8 @@
  */
 import { hash32 } from '../../schemas/ids.js';
 import { INTERACTION_TYPES, type Consent } from '../../schemas/records.js';
+import { createLayoutCodec, type BinaryReader } from '../state-layout.js';
 import {
-  createLayoutCodec,
   readLength,
   readNullableString,
   readRing,
@@ -15,7 +15,6 @@ import {
   writeRing,
   writeStrings,
   writeTimes,
-  type BinaryReader,
 } from './state-bytes.js';
 
 export interface ProfileState {

@@ -29,7 +29,8 @@ import {
   writePending,
 } from './slates.js';
 import type { EarlyFeedback, PackedSlate, PendingSlate, Place, ServedSlate } from './slates.js';
-import { createLayoutCodec, readLength } from './state-bytes.js';
+import { createLayoutCodec } from '../state-layout.js';
+import { readLength } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 export interface RewardsConfig {

@@ -5,7 +5,8 @@
  * are sums, start and end are extremes, the lists keep what is latest. That is what makes late records exact.
  */
 import { emptyLatestList, mergeLatest, readLatestList, writeLatestList, type LatestList } from './latest-list.js';
-import { createLayoutCodec, readLength } from './state-bytes.js';
+import { createLayoutCodec } from '../state-layout.js';
+import { readLength } from './state-bytes.js';
 
 export interface Session {
   /** Given by the source, or derived from the start for a gap session. */

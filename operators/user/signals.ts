@@ -19,7 +19,7 @@ import { carriedCategory } from './catalogue.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, type EventWeights } from './event-weights.js';
 import { mayPersonalize, segmentLabels, type ProfileState } from './profile-state.js';
 import { gapSessionId, type SessionState } from './session-state.js';
-import { NO_STATE } from './state-bytes.js';
+import { NO_STATE } from '../state-layout.js';
 import type { UserEmbeddingState } from './user-embedding.js';
 import type { UserEvent } from './user-events.js';
 

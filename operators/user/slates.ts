@@ -4,6 +4,7 @@
  */
 import type { Assignment, Context, InteractionType, Versions } from '../../schemas/records.js';
 import { typeAt, typeIndex } from './event-weights.js';
+import type { BinaryReader, BinaryWriter } from '../state-layout.js';
 import {
   packPart,
   readLength,
@@ -14,8 +15,6 @@ import {
   writeNullableDouble,
   writeNullableString,
   writeStringMap,
-  type BinaryReader,
-  type BinaryWriter,
 } from './state-bytes.js';
 
 /** What produced a slate. */

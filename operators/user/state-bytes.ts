@@ -1,59 +1,12 @@
 /**
- * State codecs written by hand: what stage 1 keeps of a person is encoded at every commit that touched it and stored
- * for everybody, so it is packed more tightly than Avro's arrays would be (floats as raw little-endian bytes, times as
- * differences, hashes as six bytes).
- *
- * Invariant: encoding is a function of the state alone, so equal states give equal bytes. Writer and reader are shared
- * by all codecs of a thread: encoding and decoding are synchronous and never nest.
+ * Parts of the states of stage 1: lists of texts, times as differences, rings as raw little-endian bytes, nullable
+ * fields. Lengths are bounded when they are read, so that corrupt bytes cannot ask for memory.
  */
 import { BinaryReader } from '../../schemas/binary-reader.js';
 import { BinaryWriter } from '../../schemas/binary-writer.js';
-import { EngineError } from '../../schemas/errors.js';
-import type { StateCodec } from '../../streams/runtime/operator.js';
 
-export type { BinaryReader, BinaryWriter };
-
-export interface StateLayout<S> {
-  /** Operator, for error messages. */
-  readonly name: string;
-  /** Written into each cell; raise it with the layout. `read` must understand every version up to it. */
-  readonly version: number;
-  write(state: S, writer: BinaryWriter): void;
-  read(reader: BinaryReader, version: number): S;
-}
-
-const writer = new BinaryWriter();
-const reader = new BinaryReader();
 const partWriter = new BinaryWriter();
 const partReader = new BinaryReader();
-
-/** A StateCodec of a hand-written layout. `decode` throws STATE_CORRUPT or STATE_VERSION_UNKNOWN. */
-export function createLayoutCodec<S>(layout: StateLayout<S>): StateCodec<S> {
-  return {
-    version: layout.version,
-    encode(state) {
-      writer.openScratch();
-      layout.write(state, writer);
-      return writer.takeScratch();
-    },
-    decode(bytes, version) {
-      if (version < 1 || version > layout.version) {
-        throw new EngineError(
-          'STATE_VERSION_UNKNOWN',
-          `State of operator '${layout.name}' has version ${version}; this build reads 1 to ${layout.version}.`,
-        );
-      }
-      try {
-        reader.open(bytes, 0);
-        const state = layout.read(reader, version);
-        reader.close();
-        return state;
-      } catch (cause) {
-        throw new EngineError('STATE_CORRUPT', `State of operator '${layout.name}' cannot be decoded.`, { cause });
-      }
-    },
-  };
-}
 
 /** Most elements a decoded list may claim: above every bound of stage 1, so that corrupt bytes cannot ask for memory. */
 const LIST_MAX = 4096;
@@ -129,9 +82,7 @@ export function writeRing(
 
 /** Fills `target` with its first `count` elements. */
 export function readRing(target: Uint32Array | Uint16Array, count: number, from: BinaryReader): void {
-  const width = target.BYTES_PER_ELEMENT;
-  const bytes = from.readFixed(count * width);
-  for (let i = 0; i < count; i++) target[i] = width === 4 ? bytes.readUInt32LE(i * 4) : bytes.readUInt16LE(i * 2);
+  from.readNumbers(target, count);
 }
 
 /** A null is a byte 0; anything else is a byte 1 and the text. */
@@ -179,14 +130,3 @@ export function readStringMap(from: BinaryReader): Record<string, string> {
   }
   return map;
 }
-
-/** The state of operators that keep none: their cell is never created. */
-export const NO_STATE: StateCodec<never> = {
-  version: 1,
-  encode() {
-    throw new EngineError('INVARIANT_VIOLATED', 'An operator without state has a cell.');
-  },
-  decode() {
-    throw new EngineError('STATE_CORRUPT', 'A cell is stored for an operator that keeps no state.');
-  },
-};

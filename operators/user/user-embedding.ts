@@ -21,7 +21,8 @@ import type { Context, Operator } from '../../streams/runtime/operator.js';
 import { allocateFloats } from '../pooled-floats.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, typeAt, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
-import { createLayoutCodec, readLength } from './state-bytes.js';
+import { createLayoutCodec } from '../state-layout.js';
+import { readLength } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 /** Item vectors as this operator reads them; ItemVectorTable has this shape. */

@@ -8,7 +8,7 @@ import { hasSeen } from '../../operators/user/profile-state.js';
 import { readUser, type UserSnapshot as StoredUser } from '../../operators/user/read-user.js';
 import type { Session } from '../../operators/user/session-state.js';
 import { hash32, sessionRef } from '../../schemas/ids.js';
-import { readCell, rowVersion } from '../../streams/runtime/row.js';
+import { readCell, rowVersion } from '../../streams/runtime/row-bytes.js';
 import type { UserSnapshot } from './ports.js';
 
 export interface StageUsersConfig {

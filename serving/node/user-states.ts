@@ -2,7 +2,7 @@
  * Reads users' materialized rows for serving: one round trip a partition, however many users are asked for.
  */
 import { partitionFor } from '../../schemas/ids.js';
-import { rowVersion } from '../../streams/runtime/row.js';
+import { rowVersion } from '../../streams/runtime/row-bytes.js';
 import type { StateStore } from '../../streams/state/state-store.js';
 import type { UserReader, UserSnapshot, UserView } from './ports.js';
 

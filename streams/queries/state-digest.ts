@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { hash32 } from '../../schemas/ids.js';
-import { forEachCell } from '../runtime/row.js';
+import { forEachCell } from '../runtime/row-bytes.js';
 import type { AnyStage } from '../runtime/topology.js';
 import type { StateStore, TaskId } from '../state/state-store.js';
 

@@ -7,7 +7,7 @@
 import { EngineError } from '../../schemas/errors.js';
 import { partitionFor } from '../../schemas/ids.js';
 import type { EventLog } from '../log/event-log.js';
-import { readCell, rowVersion } from '../runtime/row.js';
+import { readCell, rowVersion } from '../runtime/row-bytes.js';
 import type { AnyStage, Topology } from '../runtime/topology.js';
 import type { ScanRange, StateStore, TaskId } from '../state/state-store.js';
 

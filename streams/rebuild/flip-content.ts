@@ -7,8 +7,8 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import { compareKeys, compareTimers } from '../memory/key-order.js';
-import { encodeRow, forEachCell, rowVersion } from '../runtime/row.js';
-import type { StoredCell } from '../runtime/row.js';
+import { encodeRow, forEachCell, rowVersion } from '../runtime/row-bytes.js';
+import type { StoredCell } from '../runtime/row-bytes.js';
 import type { Commit, StateStore, TaskId, TimerEntry } from '../state/state-store.js';
 
 export type FlipContent = Pick<Commit, 'puts' | 'deletes' | 'timersAdded' | 'timersRemoved'>;

@@ -9,7 +9,8 @@ import type { TimerEntry } from '../state/state-store.js';
 import type { BatchOutputs } from './batch-outputs.js';
 import type { AnyOperator, Context, ExportedCell, Operator } from './operator.js';
 import { RowCell } from './row.js';
-import type { CellLayout, Row } from './row.js';
+import type { CellLayout } from './cell-layout.js';
+import type { Row } from './row.js';
 import type { TimerQueue } from './timer-queue.js';
 
 /** Row key of cells with scope `partition`. Control characters are refused in ids, so no record can have it. */
@@ -32,6 +33,8 @@ export class OperatorChain implements Context {
   /** Emission index by operator, the runtime's own last; valid for `countsOffset`. */
   private readonly counts: number[];
   private countsOffset = -1;
+  /** By operator: ordinals of those it has peeked at. */
+  private readonly peeked: readonly Map<object, number>[];
   private current = 0;
   private stopped = false;
   private row: Row | undefined;
@@ -49,6 +52,7 @@ export class OperatorChain implements Context {
     this.names = [...layout.operators.map((operator) => operator.name), RUNTIME_OPERATOR];
     this.cells = layout.operators.map((_, ordinal) => new RowCell(ordinal));
     this.counts = new Array<number>(layout.operators.length + 1).fill(0);
+    this.peeked = layout.operators.map(() => new Map());
   }
 
   /** Sets what the next calls refer to. `emitted` are outputs of this offset that earlier commits already sent. */
@@ -133,6 +137,25 @@ export class OperatorChain implements Context {
     this.outputs.event(topic, key, value, this.operators[this.current]!.name, this.offset, index);
   }
 
+  publishLater(): void {
+    const row = this.operators[this.current]!.scope === 'partition' ? this.partitionRow! : this.row!;
+    row.publishLater(this.current);
+  }
+
+  /** Publishes what the row's operators asked for. Called once a commit for each row that changed. */
+  publishNow(row: Row): void {
+    const bits = row.takePublications();
+    if (bits === 0) return;
+    this.key = row.key;
+    this.offset = row.version;
+    for (let ordinal = 0; ordinal < this.operators.length; ordinal++) {
+      if ((bits & this.layout.publisherBits[ordinal]!) === 0) continue;
+      this.current = ordinal;
+      const state = row.get(ordinal);
+      if (state !== undefined) this.operators[ordinal]!.publish!(state, this);
+    }
+  }
+
   publish(topic: string, key: string, value: Uint8Array): void {
     this.outputs.table(topic, key, value, this.operators[this.current]!.name, this.offset);
   }
@@ -150,7 +173,9 @@ export class OperatorChain implements Context {
   }
 
   private timer(time: number): TimerEntry {
-    invariant(Number.isSafeInteger(time), 'a timer needs an integral time in ms', { time, key: this.key });
+    if (!Number.isSafeInteger(time)) {
+      invariant(false, 'a timer needs an integral time in ms', { time, key: this.key });
+    }
     const operator = this.operators[this.current]!;
     return { time, operator: operator.name, key: operator.scope === 'partition' ? PARTITION_KEY : this.key };
   }
@@ -160,13 +185,20 @@ export class OperatorChain implements Context {
   }
 
   peek<S>(operator: Operator<never, S>): S | undefined {
-    const own = this.operators[this.current]!;
-    invariant(
-      own.reads?.includes(operator.name),
-      `operator '${own.name}' peeks at '${operator.name}' without declaring it`,
-    );
     const row = operator.scope === 'partition' ? this.partitionRow : this.row;
-    return row!.get(this.layout.ordinalOfName(operator.name)!) as S | undefined;
+    const ordinal = this.peeked[this.current]!.get(operator) ?? this.requireReadable(operator);
+    return row!.get(ordinal) as S | undefined;
+  }
+
+  /** Ordinal of an operator that the current one declared to read. */
+  private requireReadable(operator: { readonly name: string }): number {
+    const own = this.operators[this.current]!;
+    if (own.reads?.includes(operator.name) !== true) {
+      invariant(false, `operator '${own.name}' peeks at '${operator.name}' without declaring it`);
+    }
+    const ordinal = this.layout.ordinalOfName(operator.name)!;
+    this.peeked[this.current]!.set(operator, ordinal);
+    return ordinal;
   }
 
   exportCells(): readonly ExportedCell[] {

@@ -9,12 +9,15 @@
  *
  * States are mutated in place: `cell.get()` returns the live object, `cell.changed()` says it must be stored.
  */
+import type { BinaryWriter } from '../../schemas/binary-writer.js';
 
 /** How a state value becomes bytes and back. `decode` reads every version the operator ever wrote up to `version`. */
 export interface StateCodec<S> {
   /** Version written into each stored cell; raise it with the layout. */
   readonly version: number;
   encode(state: S): Uint8Array;
+  /** Writes what `encode` returns into a row that is being put together, which spares a buffer and a copy. */
+  encodeInto?(state: S, writer: BinaryWriter): void;
   /** Throws STATE_CORRUPT or STATE_VERSION_UNKNOWN. */
   decode(bytes: Buffer, version: number): S;
 }
@@ -48,6 +51,11 @@ export interface Context {
   emit(topic: string, key: string, value: Uint8Array): void;
   /** Publishes a table value, to the partition of the same number; within a batch the last one of a key wins. */
   publish(topic: string, key: string, value: Uint8Array): void;
+  /**
+   * Asks for one call of the operator's own `publish` for this key at the commit: for values that move with every
+   * record, of which readers see the last one of a batch at most. Only for a key whose state is there.
+   */
+  publishLater(): void;
   /** Tells followers of a hint topic that this key moved, after the commit. */
   hint(topic: string, eventId: string): void;
 
@@ -70,6 +78,9 @@ export interface Context {
   removeCells(): void;
 }
 
+/** What `publish` may see and do. */
+export type PublishContext = Pick<Context, 'key' | 'offset' | 'publish'>;
+
 export interface ExportedCell {
   readonly operator: string;
   readonly version: number;
@@ -89,6 +100,12 @@ export interface Operator<R, S> {
   process(record: R, cell: Cell<S>, context: Context): void;
   /** Called for timers this operator set. The cell may be gone by now. */
   fire?(cell: Cell<S>, context: Context): void;
+  /**
+   * Publishes the values that `publishLater` asked for, from the state as it is committed, which it must not change.
+   * Not called when the state was removed since. `offset` is that of the record that last changed the row. It must not
+   * throw: what it publishes is nobody's input, so an error stops the task.
+   */
+  publish?(state: S, context: PublishContext): void;
   /** Folds the state of a key that became another. Absent: the receiving key's own state stays. */
   merge?(target: Cell<S>, source: S, context: Context): void;
 }

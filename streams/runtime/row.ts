@@ -1,61 +1,36 @@
 /**
  * A row: the cells of all operators of a stage under one key, as stored and as live objects.
  *
- * Stored layout, little-endian: u8 format, f64 version (input offset that last changed it), u8 cell count, then per
- * cell u32 operator-name hash, u16 state version, u32 length; then the cells' bytes in the same order. One row is one
- * read and one write however many operators there are; cells are decoded when an operator first asks and encoded
- * only when it changed them. Cells of operators this build does not know are carried along untouched.
+ * One row is one read and one write however many operators there are; cells are decoded when an operator first asks
+ * and encoded only when it changed them, straight into the row that is written. Cells of operators this build does not
+ * know are carried along untouched. The stored form is row-bytes.ts.
  */
-import { EngineError, invariant } from '../../schemas/errors.js';
-import { hash32 } from '../../schemas/ids.js';
-import type { AnyOperator, Cell, ExportedCell } from './operator.js';
+import { invariant } from '../../schemas/errors.js';
+import { ABSENT, CHANGED, LIVE, STORED } from './cell-layout.js';
+import type { CellLayout } from './cell-layout.js';
+import type { Cell, ExportedCell } from './operator.js';
+import { decodeCell, findCell, forEachCell, requireHeader } from './row-bytes.js';
+import { RowDraft } from './row-draft.js';
+import type { RowContent } from './row-draft.js';
 
-const FORMAT = 1;
-const HEADER_BYTES = 10;
-const ENTRY_BYTES = 10;
-/** u8 count. */
-const CELLS_MAX = 255;
-
-/** Operators of one stage in order, with what rows need to know about them. */
-export class CellLayout {
-  readonly operators: readonly AnyOperator<unknown>[];
-  readonly hashes: readonly number[];
-  private readonly ordinals = new Map<number, number>();
-
-  constructor(operators: readonly AnyOperator<unknown>[]) {
-    invariant(operators.length <= CELLS_MAX, 'a stage has more operators than a row can hold');
-    this.operators = operators;
-    this.hashes = operators.map((operator) => hash32(operator.name) >>> 0);
-    this.hashes.forEach((hash, ordinal) => this.ordinals.set(hash, ordinal));
-  }
-
-  ordinalOf(hash: number): number | undefined {
-    return this.ordinals.get(hash);
-  }
-
-  ordinalOfName(name: string): number | undefined {
-    return this.ordinals.get(hash32(name) >>> 0);
-  }
-}
-
-const ABSENT = 0;
-const STORED = 1;
-const LIVE = 2;
-const CHANGED = 3;
+/** Encoding is synchronous, so one draft does. */
+const draft = new RowDraft();
 
 /** One key's cells. Not safe for concurrent use; owned by one task. */
-export class Row {
+export class Row implements RowContent {
   readonly key: string;
   /** Input offset that last changed the row. */
   version: number;
   /** Set by every change; cleared by whoever has taken note of it. */
   changed = false;
-  private stored: Buffer | undefined;
-  private readonly states: unknown[];
-  private readonly status: number[];
+  stored: Buffer | undefined;
+  /** Bits of the operators that asked to publish this row's values at the commit. */
+  private publications = 0;
+  readonly states: unknown[];
+  readonly status: number[];
 
   constructor(
-    private readonly layout: CellLayout,
+    readonly layout: CellLayout,
     key: string,
     stored: Buffer | undefined,
   ) {
@@ -96,6 +71,7 @@ export class Row {
   }
 
   remove(ordinal: number): void {
+    this.publications &= ~this.layout.publisherBits[ordinal]!;
     if (this.status[ordinal] === ABSENT) return;
     this.states[ordinal] = undefined;
     this.status[ordinal] = ABSENT;
@@ -107,6 +83,21 @@ export class Row {
     for (let ordinal = 0; ordinal < this.status.length; ordinal++) this.remove(ordinal);
     if (this.stored !== undefined) this.changed = true;
     this.stored = undefined;
+  }
+
+  /** Notes that the operator is to publish at the commit; counts as a change, so that the commit meets the row. */
+  publishLater(ordinal: number): void {
+    const bit = this.layout.publisherBits[ordinal]!;
+    invariant(bit !== 0, 'publishLater() was called by an operator without publish()');
+    this.publications |= bit;
+    this.changed = true;
+  }
+
+  /** Which operators are to publish, as bits; asked for once. */
+  takePublications(): number {
+    const bits = this.publications;
+    this.publications = 0;
+    return bits;
   }
 
   /** Approximate bytes held in memory: the stored form, and as much again for live objects. */
@@ -140,65 +131,9 @@ export class Row {
 
   /** The stored form, or undefined when nothing is left. */
   encode(): Buffer | undefined {
-    const parts = this.encodedCells();
-    if (parts.length === 0) {
-      this.stored = undefined;
-      return undefined;
-    }
-    this.stored = encodeRow(this.version, parts);
+    this.stored = draft.assemble(this);
     return this.stored;
   }
-
-  private encodedCells(): StoredCell[] {
-    const parts: StoredCell[] = [];
-    const { operators, hashes } = this.layout;
-    for (let ordinal = 0; ordinal < operators.length; ordinal++) {
-      const status = this.status[ordinal]!;
-      if (status !== CHANGED) continue;
-      const { state } = operators[ordinal]!;
-      parts.push({ hash: hashes[ordinal]!, version: state.version, bytes: state.encode(this.states[ordinal]) });
-      this.status[ordinal] = LIVE;
-    }
-    const written = parts.length;
-    if (this.stored !== undefined) {
-      forEachCell(this.stored, (hash, version, bytes) => {
-        const ordinal = this.layout.ordinalOf(hash);
-        if (ordinal !== undefined && this.status[ordinal] === ABSENT) return;
-        for (let i = 0; i < written; i++) if (parts[i]!.hash === hash) return;
-        parts.push({ hash, version, bytes });
-      });
-    }
-    // One order whatever changed: equal states give equal bytes.
-    return parts.sort((a, b) => a.hash - b.hash);
-  }
-}
-
-/** One cell as it stands in a stored row. */
-export interface StoredCell {
-  readonly hash: number;
-  readonly version: number;
-  readonly bytes: Uint8Array;
-}
-
-/** The stored form of a row; `cells` by rising hash, at least one. */
-export function encodeRow(version: number, cells: readonly StoredCell[]): Buffer {
-  let total = HEADER_BYTES + ENTRY_BYTES * cells.length;
-  for (const cell of cells) total += cell.bytes.length;
-  const row = Buffer.allocUnsafe(total);
-  row[0] = FORMAT;
-  row.writeDoubleLE(version, 1);
-  row[9] = cells.length;
-  let entry = HEADER_BYTES;
-  let body = HEADER_BYTES + ENTRY_BYTES * cells.length;
-  for (const cell of cells) {
-    row.writeUInt32LE(cell.hash, entry);
-    row.writeUInt16LE(cell.version, entry + 4);
-    row.writeUInt32LE(cell.bytes.length, entry + 6);
-    row.set(cell.bytes, body);
-    entry += ENTRY_BYTES;
-    body += cell.bytes.length;
-  }
-  return row;
 }
 
 /** The view of one operator's cell in whichever row is current; reused for every record. */
@@ -230,74 +165,6 @@ export class RowCell implements Cell<unknown> {
   remove(): void {
     this.row!.remove(this.ordinal);
   }
-}
-
-/** Decodes one operator's cell of a stored row, for queries; undefined when it has none. */
-export function readCell<S>(
-  operator: { name: string; state: AnyOperator<never>['state'] },
-  stored: Buffer,
-): S | undefined {
-  const found = findCell(stored, hash32(operator.name) >>> 0);
-  return found === undefined ? undefined : (decodeCell(operator, found.bytes, found.version, '?') as S);
-}
-
-/** Input offset that last changed a stored row. */
-export function rowVersion(stored: Buffer): number {
-  requireHeader(stored, '?');
-  return stored.readDoubleLE(1);
-}
-
-/** Calls back for each cell of a stored row with its operator-name hash. */
-export function forEachCell(stored: Buffer, visit: (hash: number, version: number, bytes: Buffer) => void): void {
-  const count = stored[9]!;
-  let entry = HEADER_BYTES;
-  let body = HEADER_BYTES + ENTRY_BYTES * count;
-  for (let i = 0; i < count; i++) {
-    const length = stored.readUInt32LE(entry + 6);
-    visit(stored.readUInt32LE(entry), stored.readUInt16LE(entry + 4), stored.subarray(body, body + length));
-    entry += ENTRY_BYTES;
-    body += length;
-  }
-}
-
-function findCell(stored: Buffer, wanted: number): { version: number; bytes: Buffer } | undefined {
-  const count = stored[9]!;
-  let entry = HEADER_BYTES;
-  let body = HEADER_BYTES + ENTRY_BYTES * count;
-  for (let i = 0; i < count; i++) {
-    const length = stored.readUInt32LE(entry + 6);
-    if (stored.readUInt32LE(entry) === wanted) {
-      return { version: stored.readUInt16LE(entry + 4), bytes: stored.subarray(body, body + length) };
-    }
-    entry += ENTRY_BYTES;
-    body += length;
-  }
-  return undefined;
-}
-
-function decodeCell(
-  operator: { name: string; state: AnyOperator<never>['state'] },
-  bytes: Buffer,
-  version: number,
-  key: string,
-): unknown {
-  if (version > operator.state.version) {
-    throw new EngineError(
-      'STATE_VERSION_UNKNOWN',
-      `State of operator '${operator.name}' under key '${key}' has version ${version}; this build reads up to ${operator.state.version}. Run the newer build.`,
-      { context: { operator: operator.name, key, version } },
-    );
-  }
-  return operator.state.decode(bytes, version) as unknown;
-}
-
-function requireHeader(stored: Buffer, key: string): void {
-  if (stored.length >= HEADER_BYTES && stored[0] === FORMAT) return;
-  throw new EngineError(
-    'STATE_CORRUPT',
-    `The stored row of key '${key}' has no valid header (${stored.length} bytes).`,
-    { context: { key } },
-  );
 }
 
 function toBuffer(bytes: Uint8Array): Buffer {

@@ -24,7 +24,8 @@ import type { Fault } from './fault.js';
 import { InputReader } from './input-reader.js';
 import type { InputBatch, InputEntry } from './input-reader.js';
 import { OperatorChain, PARTITION_KEY } from './operator-chain.js';
-import { CellLayout, Row } from './row.js';
+import { CellLayout } from './cell-layout.js';
+import { Row } from './row.js';
 import { RowCache } from './row-cache.js';
 import { TaskMeta } from './task-meta.js';
 import { TimerQueue } from './timer-queue.js';
@@ -381,9 +382,7 @@ export class Task {
   }
 
   private fireTimer(timer: TimerEntry, ordinal: number, offset: number): void {
-    // With the offset: a late record may set the same timer again, and then it may well succeed.
-    const id = `${offset}/${timer.time}/${timer.operator}/${timer.key}`;
-    const fault = this.timerFaults.get(id);
+    const fault = this.timerFaults.size === 0 ? undefined : this.timerFaults.get(faultIdOf(timer, offset));
     if (fault !== undefined) {
       this.absorb(fault, offset, timer.key, undefined);
       return;
@@ -395,7 +394,7 @@ export class Task {
     try {
       this.chain.fire(ordinal, row, timer.time, offset);
     } catch (error) {
-      this.timerFaults.set(id, this.requireAbsorbable(error));
+      this.timerFaults.set(faultIdOf(timer, offset), this.requireAbsorbable(error));
       throw new RetryBatch();
     }
   }
@@ -435,6 +434,7 @@ export class Task {
     const puts: [string, Uint8Array][] = [];
     const deletes: string[] = [];
     for (const row of this.touched) {
+      this.chain.publishNow(row);
       const encoded = row.encode();
       if (encoded === undefined) deletes.push(row.key);
       else puts.push([row.key, encoded]);
@@ -483,6 +483,11 @@ export class Task {
     }
     this.mayHaveUnsent = false;
   }
+}
+
+/** With the offset: a late record may set the same timer again, and then it may well succeed. */
+function faultIdOf({ time, operator, key }: TimerEntry, offset: number): string {
+  return `${offset}/${time}/${operator}/${key}`;
 }
 
 /** Control flow inside a task: the batch has to be run again from the last commit. */

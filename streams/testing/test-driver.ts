@@ -10,7 +10,7 @@ import type { Hint, LogRecord, OutgoingRecord, TopicSpec } from '../log/event-lo
 import { MemoryLog } from '../memory/memory-log.js';
 import { MemoryStore } from '../memory/memory-store.js';
 import { seededRandom } from '../random.js';
-import { readCell } from '../runtime/row.js';
+import { readCell } from '../runtime/row-bytes.js';
 import { DEFAULT_TASK_OPTIONS, Task } from '../runtime/task.js';
 import type { TaskOptions, TaskStatistics } from '../runtime/task.js';
 import type { Operator } from '../runtime/operator.js';

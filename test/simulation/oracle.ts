@@ -102,7 +102,7 @@ export class Oracle {
       for (const operator of this.stage.operators as readonly AnyOperator<unknown>[]) {
         const call = new Call(this, effects, operator, logged.key, time!, logged.offset);
         operator.process(record, call.cell(), call.context());
-        call.finish();
+        call.end();
         if (call.stopped) break;
       }
     });
@@ -129,7 +129,7 @@ export class Oracle {
       const ran = this.attempt((effects) => {
         const call = new Call(this, effects, operator, timer.key, timer.time, offset);
         operator.fire?.(call.cell(), call.context());
-        call.finish();
+        call.end();
       });
       if (!ran) this.deadLetter('TASK_FAILED', offset, timer.key, Buffer.alloc(0));
     }
@@ -183,7 +183,9 @@ export class Oracle {
 class Call {
   stopped = false;
   /** Encodes the live state once the call is over: operators may go on changing it after `changed()`. */
-  finish: () => void = () => undefined;
+  private finish: () => void = () => undefined;
+  private live: unknown;
+  private publishes = false;
 
   constructor(
     private readonly oracle: Oracle,
@@ -198,29 +200,37 @@ class Call {
     return this.operator.scope === 'partition' ? PARTITION : this.key;
   }
 
+  end(): void {
+    this.finish();
+    const { effects, operator, key, offset, live } = this;
+    if (!this.publishes || live === undefined) return;
+    const publish = (topic: string, to: string, value: Uint8Array): void =>
+      void effects.published.push({ topic, key: to, value: Buffer.from(value) });
+    operator.publish!(live, { key, offset, publish });
+  }
+
   cell(): Cell<unknown> {
     const { states } = this.effects;
     const { name, state: codec } = this.operator;
     const key = this.stateKey;
-    let live: unknown;
     const stored = states.get(key)?.get(name);
-    if (stored !== undefined) live = codec.decode(Buffer.from(stored, 'latin1'), codec.version);
+    if (stored !== undefined) this.live = codec.decode(Buffer.from(stored, 'latin1'), codec.version);
     const store = (state: unknown): void => {
-      live = state;
-      this.finish = () => store(live);
+      this.live = state;
+      this.finish = () => store(this.live);
       const cells = states.get(key) ?? new Map<string, string>();
       states.set(key, cells.set(name, Buffer.from(codec.encode(state)).toString('latin1')));
     };
     return {
-      get: () => live,
+      get: () => this.live,
       getOr: (initial) => {
-        if (live === undefined) store(initial());
-        return live;
+        if (this.live === undefined) store(initial());
+        return this.live;
       },
       set: store,
-      changed: () => store(live),
+      changed: () => store(this.live),
       remove: () => {
-        live = undefined;
+        this.live = undefined;
         this.finish = () => undefined;
         const cells = states.get(key);
         cells?.delete(name);
@@ -246,6 +256,9 @@ class Call {
       emit: (topic, to, value) =>
         effects.outputs.push({ topic, key: to, value: Buffer.from(value), operator: operator.name, offset, index: -1 }),
       publish: (topic, to, value) => effects.published.push({ topic, key: to, value: Buffer.from(value) }),
+      publishLater: () => {
+        this.publishes = true;
+      },
       hint: () => undefined,
       setTimer: (at) => {
         effects.timers = [...without(timer(at)), timer(at)];

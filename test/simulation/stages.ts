@@ -186,11 +186,7 @@ const popularity: Operator<Action, { n: number; hash: number; toldAt?: number }>
     state.n += record.n;
     state.hash = fold(fold(state.hash, record.n), mark(context));
     cell.changed();
-    context.publish(
-      ITEM_STATE,
-      context.key,
-      text(JSON.stringify({ version: context.offset, n: state.n, hash: state.hash })),
-    );
+    context.publishLater();
     context.setTimer(Math.ceil(context.time / TREND_MS) * TREND_MS + (record.n % 2));
     if (record.n % 11 === 10) throw new Error(`popularity cannot take ${record.n}`);
   },
@@ -199,9 +195,14 @@ const popularity: Operator<Action, { n: number; hash: number; toldAt?: number }>
     if (state === undefined) return;
     state.hash = fold(state.hash, mark(context));
     cell.changed();
+    context.publishLater();
     context.emit(TRENDS, context.key, text(`trend ${state.n} ${state.hash} ${context.time}/${context.streamTime}`));
     if (state.n % 3 === 0 && state.toldAt !== context.time) context.setTimer(context.time);
     state.toldAt = context.time;
+  },
+  publish({ n, hash }, context) {
+    const { key, offset } = context;
+    context.publish(ITEM_STATE, key, text(JSON.stringify({ version: offset, n, hash })));
   },
 };
 

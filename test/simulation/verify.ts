@@ -9,7 +9,7 @@ import { decodeRecord, encodeRecord, isRecordOf } from '../../schemas/codec.js';
 import { hash32, partitionFor } from '../../schemas/ids.js';
 import type { LogRecord } from '../../streams/log/event-log.js';
 import type { MemoryLog } from '../../streams/memory/memory-log.js';
-import { forEachCell } from '../../streams/runtime/row.js';
+import { forEachCell } from '../../streams/runtime/row-bytes.js';
 import { TaskMeta } from '../../streams/runtime/task-meta.js';
 import type { AnyStage, Topology } from '../../streams/runtime/topology.js';
 import type { TaskId } from '../../streams/state/state-store.js';

@@ -57,6 +57,7 @@ export class DirectStage implements Context {
   private readonly timerIds = new Set<string>();
   private current = 0;
   private stopped = false;
+  private asked = false;
 
   constructor(
     private readonly operators: readonly AnyOperator<ItemEvent>[],
@@ -75,7 +76,20 @@ export class DirectStage implements Context {
     for (let i = 0; i < this.operators.length && !this.stopped; i++) {
       this.enter(i);
       this.operators[i]!.process(record, this.cells[i] as never, this);
+      this.publishAsked();
     }
+  }
+
+  publishLater(): void {
+    this.asked = true;
+  }
+
+  /** As a task does that commits after each record. */
+  private publishAsked(): void {
+    if (!this.asked) return;
+    this.asked = false;
+    const state = this.cells[this.current]!.get();
+    if (state !== undefined) this.operators[this.current]!.publish!(state, this);
   }
 
   /** Fires all timers due strictly before `time`, in order. */

@@ -91,6 +91,9 @@ export class FakeStage implements Context {
   publish(): void {
     throw new Error('stage 1 publishes nothing');
   }
+  publishLater(): void {
+    throw new Error('stage 1 publishes nothing');
+  }
   hint(_topic: string, eventId: string): void {
     this.hints.push({ key: this.key, eventId });
   }

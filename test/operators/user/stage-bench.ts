@@ -38,6 +38,7 @@ class BenchContext implements Context {
     this.outputBytes += value.length;
   }
   publish(): void {}
+  publishLater(): void {}
   hint(): void {}
   setTimer(): void {}
   clearTimer(): void {}

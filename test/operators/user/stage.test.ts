@@ -12,7 +12,7 @@ import {
 } from '../../../operators/user/user-operators.js';
 import { decodeRecord, encodeRecord } from '../../../schemas/codec.js';
 import type { AnyRecord, RecordKind } from '../../../schemas/records.js';
-import { readCell } from '../../../streams/runtime/row.js';
+import { readCell } from '../../../streams/runtime/row-bytes.js';
 import type { StageDeclaration } from '../../../streams/runtime/topology.js';
 import { TestDriver } from '../../../streams/testing/test-driver.js';
 import { DAY, erase, identify, impression, interaction, MINUTE, T0, upsert } from './records.js';

@@ -4,7 +4,9 @@ import { partitionFor } from '../../../schemas/ids.js';
 import { UserStates } from '../../../serving/node/user-states.js';
 import type { UserSnapshot } from '../../../serving/node/ports.js';
 import { MemoryStore } from '../../../streams/memory/memory-store.js';
-import { CellLayout, readCell, Row } from '../../../streams/runtime/row.js';
+import { CellLayout } from '../../../streams/runtime/cell-layout.js';
+import { readCell } from '../../../streams/runtime/row-bytes.js';
+import { Row } from '../../../streams/runtime/row.js';
 import { jsonCodec } from '../../streams/runtime/counting-stage.js';
 
 const PARTITIONS = 3;

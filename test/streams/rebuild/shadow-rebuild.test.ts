@@ -8,7 +8,7 @@ import { exportSnapshot } from '../../../streams/queries/snapshot.js';
 import { ForwardingStore } from '../../../streams/rebuild/forwarding.js';
 import { requireFlipped, ShadowRebuild } from '../../../streams/rebuild/shadow-rebuild.js';
 import type { RebuildOptions } from '../../../streams/rebuild/shadow-rebuild.js';
-import { readCell } from '../../../streams/runtime/row.js';
+import { readCell } from '../../../streams/runtime/row-bytes.js';
 import { DEFAULT_TASK_OPTIONS, Task } from '../../../streams/runtime/task.js';
 import type { TaskEnvironment } from '../../../streams/runtime/task.js';
 import { buildTopology } from '../../../streams/runtime/topology.js';

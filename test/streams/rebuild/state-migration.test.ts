@@ -4,7 +4,7 @@ import { ManualClock } from '../../../streams/clock.js';
 import { jsonState } from '../../../streams/json-codecs.js';
 import { seededRandom } from '../../../streams/random.js';
 import type { Operator, StateCodec } from '../../../streams/runtime/operator.js';
-import { forEachCell } from '../../../streams/runtime/row.js';
+import { forEachCell } from '../../../streams/runtime/row-bytes.js';
 import { DEFAULT_TASK_OPTIONS, Task } from '../../../streams/runtime/task.js';
 import { TestDriver } from '../../../streams/testing/test-driver.js';
 import { createSessionWindows } from '../../../streams/windows/session-windows.js';

@@ -5,6 +5,7 @@ import { decodeRecord } from '../../../schemas/codec.js';
 import { ManualClock } from '../../../streams/clock.js';
 import { seededRandom } from '../../../streams/random.js';
 import { DEFAULT_TASK_OPTIONS, Task } from '../../../streams/runtime/task.js';
+import type { Cell, Context, PublishContext } from '../../../streams/runtime/operator.js';
 import { TestDriver } from '../../../streams/testing/test-driver.js';
 import {
   DEAD_LETTERS,
@@ -16,6 +17,7 @@ import {
   sumOperator,
   totalOperator,
 } from './counting-stage.js';
+import type { CountRecord, Sum } from './counting-stage.js';
 
 const text = (records: readonly { readonly value: Buffer }[]): string[] => records.map(({ value }) => value.toString());
 
@@ -76,6 +78,31 @@ describe('a task', () => {
     await driver.pipe(count('a', 0), count('a', 1), count('a', 2));
     expect(text(driver.outputs(TABLE))).toEqual(['3']);
     expect(driver.hints.get(HINTS)).toEqual([{ key: 'a', partition: 0, offset: 3, eventIds: ['0', '1', '2'] }]);
+  });
+
+  it('publishes what was asked for once a commit, from the state as committed, unless it was removed', async () => {
+    const calls: string[] = [];
+    const operators = [
+      {
+        ...sumOperator,
+        process: (record: CountRecord, cell: Cell<Sum>, context: Context) => {
+          const sum = cell.getOr(() => ({ n: 0, last: 0, armed: 0 }));
+          sum.n += record.n;
+          cell.changed();
+          context.publishLater();
+          if (record.n < 0) context.removeCells();
+        },
+        publish: ({ n }: Sum, context: PublishContext) => {
+          calls.push(`${context.key}=${n}@${context.offset}`);
+          context.publish(TABLE, context.key, Buffer.from(String(n)));
+        },
+      },
+    ];
+    const driver = await TestDriver.create(countingStage({ operators }));
+    await driver.pipe(count('a', 0), count('b', 1, 5), count('a', 2, 2), count('c', 3), count('c', 4, -1));
+    await driver.pipe(count('d', 5));
+    expect(calls).toEqual(['a=3@2', 'b=5@1', 'd=1@5']);
+    expect(text(driver.outputs(TABLE))).toEqual(['3', '5', '1']);
   });
 
   it('drops outputs of other tasks that it has seen, by their identity', async () => {
