@@ -1,9 +1,11 @@
 /** Tests run in forked processes: the embedded warehouse and LMDB do not survive worker threads. */
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // They start real servers: vitest.servers.config.ts, `npm run test:servers`.
+    exclude: [...configDefaults.exclude, 'test/**/*.servers.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 20_000,

@@ -20,13 +20,15 @@ const COMMANDS = {
   freshet: 'build, then run the command line: npm run freshet -- --help',
   check: 'lint, types, import law, unused code, formatting',
   test: 'check, build, then all tests; with arguments only those tests, without the checks',
+  'test:servers': 'fetch Kafka, then the tests that start real servers; --strict: a skip is a failure',
   simulation: 'the seeded simulation of crashes and faults: npm run simulation -- --seeds 1000',
+  services: 'real Kafka and Redis for development: npm run services -- start | stop | status | install',
   generate: 'build, then rewrite the checked-in references (error codes, configuration)',
 };
 
 async function main([command, ...args]) {
   if (command === undefined || !Object.hasOwn(COMMANDS, command)) {
-    const list = Object.entries(COMMANDS).map(([name, what]) => `  ${name.padEnd(10)}${what}`);
+    const list = Object.entries(COMMANDS).map(([name, what]) => `  ${name.padEnd(14)}${what}`);
     console.error(['Usage: node scripts/run.mjs <command> [arguments]', ...list].join('\n'));
     process.exitCode = 2;
     return;
@@ -39,8 +41,14 @@ async function main([command, ...args]) {
   } else if (command === 'test') {
     const { test } = await import('./test.mjs');
     process.exitCode = await test(root, build, args);
+  } else if (command === 'test:servers') {
+    const { testServers } = await import('./test.mjs');
+    await runBundled('test/harness/servers/services-main.ts', ['install']);
+    process.exitCode = await testServers(root, args);
   } else if (command === 'simulation') {
     await runBundled('test/simulation/main.ts', args);
+  } else if (command === 'services') {
+    await runBundled('test/harness/servers/services-main.ts', args);
   } else {
     await build();
     if (command === 'start') await becomeCli(['up', '--demo', ...args]);

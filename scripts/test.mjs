@@ -29,6 +29,18 @@ export async function test(root, build, args) {
   return counts.failed === 0 ? 0 : 1;
 }
 
+/** The tests that start real servers. With `strict`, a test skipped for want of a server counts as failed. */
+export async function testServers(root, args) {
+  const strict = args.includes('--strict');
+  const counts = { passed: 0, failed: 0 };
+  const names = args.filter((argument) => argument !== '--strict');
+  const run = await runVitest(root, ['--config', 'vitest.servers.config.ts', ...names]);
+  addVitest(counts, run);
+  if (strict) counts.failed += run.report?.skipped.length ?? 0;
+  console.log(`${counts.passed} passed, ${counts.failed} failed`);
+  return counts.failed === 0 ? 0 : 1;
+}
+
 async function runVitest(root, args) {
   const report = join(root, 'node_modules', '.cache', `vitest-${process.pid}.json`);
   rmSync(report, { force: true });

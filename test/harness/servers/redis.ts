@@ -1,0 +1,134 @@
+/** Real Redis servers for tests: a single one, or a cluster with or without replicas. */
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { createServerDirectory, freePorts, removeServerDirectory, ServerProcess } from './server-process.js';
+
+export interface RedisNode {
+  readonly host: string;
+  readonly port: number;
+  readonly process: ServerProcess;
+}
+
+export interface RedisServer extends RedisNode {
+  /** `127.0.0.1:PORT`. */
+  readonly address: string;
+  readonly directory: string;
+  stop(): Promise<void>;
+}
+
+export interface RedisCluster {
+  readonly nodes: readonly RedisNode[];
+  /** `127.0.0.1:PORT`, one a node, masters first. */
+  readonly addresses: readonly string[];
+  readonly directory: string;
+  stop(): Promise<void>;
+}
+
+export interface RedisOptions {
+  /** Further settings, such as `{ maxmemory: '64mb' }`; they win over the defaults. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly detached?: boolean;
+}
+
+export interface RedisClusterOptions extends RedisOptions {
+  readonly masters?: number;
+  readonly replicasPerMaster?: number;
+}
+
+const HOST = '127.0.0.1';
+/** A node that stays silent for this long is failed over: short, as tests wait for it. */
+const NODE_TIMEOUT_MS = 2_000;
+const run = promisify(execFile);
+
+/** Why Redis tests cannot run here; undefined when they can. */
+export function redisMissing(): string | undefined {
+  for (const program of ['redis-server', 'redis-cli']) {
+    if (spawnSync(program, ['--version']).status !== 0) {
+      return `${program} is not installed (Debian: apt-get install redis-server)`;
+    }
+  }
+  return undefined;
+}
+
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const directory = createServerDirectory('redis');
+  const [port] = await freePorts(1);
+  const process = startNode(port!, directory, options);
+  const stop = async (): Promise<void> => {
+    await process.stop();
+    removeServerDirectory(directory);
+  };
+  try {
+    await process.ready(() => ping(port!));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { host: HOST, port: port!, address: `${HOST}:${port}`, directory, process, stop };
+}
+
+/** Three masters unless told otherwise; all slots are covered and all nodes agree when this resolves. */
+export async function startRedisCluster(options: RedisClusterOptions = {}): Promise<RedisCluster> {
+  const { masters = 3, replicasPerMaster = 0 } = options;
+  const directory = createServerDirectory('redis-cluster');
+  const count = masters * (1 + replicasPerMaster);
+  // Bus ports of their own: the usual port + 10,000 may be above the highest port.
+  const ports = await freePorts(count * 2);
+  const nodes = ports.slice(0, count).map((port, i) => {
+    const folder = join(directory, String(port));
+    mkdirSync(folder);
+    const settings = {
+      'cluster-enabled': 'yes',
+      'cluster-port': String(ports[count + i]),
+      'cluster-node-timeout': String(NODE_TIMEOUT_MS),
+      ...options.settings,
+    };
+    return { host: HOST, port, process: startNode(port, folder, { ...options, settings }) };
+  });
+  const stop = async (): Promise<void> => {
+    await Promise.all(nodes.map(({ process }) => process.stop()));
+    removeServerDirectory(directory);
+  };
+  const addresses = nodes.map(({ host, port }) => `${host}:${port}`);
+  try {
+    await Promise.all(nodes.map(({ process, port }) => process.ready(() => ping(port))));
+    const replicas = ['--cluster-replicas', String(replicasPerMaster)];
+    await run('redis-cli', ['--cluster', 'create', ...addresses, ...replicas, '--cluster-yes']);
+    await Promise.all(nodes.map(({ process, port }) => process.ready(() => requireClusterOk(port, count))));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { nodes, addresses, directory, stop };
+}
+
+function startNode(port: number, directory: string, { settings = {}, detached }: RedisOptions): ServerProcess {
+  const all = {
+    port: String(port),
+    bind: HOST,
+    dir: directory,
+    appendonly: 'yes',
+    appendfsync: 'everysec',
+    save: '',
+    'maxmemory-policy': 'noeviction',
+    ...settings,
+  };
+  const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
+  return ServerProcess.start({ name: `redis ${port}`, program: 'redis-server', args, directory, detached });
+}
+
+async function ping(port: number): Promise<void> {
+  await command(port, 'PING', /^PONG/);
+}
+
+async function requireClusterOk(port: number, nodes: number): Promise<void> {
+  await command(port, 'CLUSTER INFO', /cluster_state:ok/);
+  await command(port, 'CLUSTER INFO', new RegExp(`cluster_known_nodes:${nodes}\\b`));
+}
+
+async function command(port: number, words: string, expected: RegExp): Promise<void> {
+  const { stdout } = await run('redis-cli', ['-p', String(port), ...words.split(' ')]);
+  if (!expected.test(stdout)) throw new Error(`Redis on port ${port} answered ${stdout.trim()} to ${words}`);
+}

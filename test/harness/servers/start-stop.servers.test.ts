@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { needsKafka, needsRedis } from './needs.js';
+import { startKafka } from './kafka.js';
+import { startRedis, startRedisCluster } from './redis.js';
+import { createServerDirectory, removeServerDirectory, WATCHED } from './server-process.js';
+
+describe('servers under test', () => {
+  it('starts a Redis server, kills it, brings it back with its data, and leaves nothing', async (context) => {
+    needsRedis(context);
+    const server = await startRedis();
+    expect(server.process.isRunning).toBe(true);
+    await server.process.kill();
+    expect(server.process.isRunning).toBe(false);
+    server.process.restart();
+    await server.stop();
+    expect(existsSync(server.directory)).toBe(false);
+  });
+
+  it('starts a Redis cluster with replicas', { timeout: 60_000 }, async (context) => {
+    needsRedis(context);
+    const cluster = await startRedisCluster({ masters: 3, replicasPerMaster: 1 });
+    expect(new Set(cluster.addresses).size).toBe(6);
+    await cluster.stop();
+    expect(cluster.nodes.every(({ process }) => !process.isRunning)).toBe(true);
+  });
+
+  it('starts three Kafka brokers, of which one may go and come back', { timeout: 180_000 }, async (context) => {
+    needsKafka(context);
+    const server = await startKafka({ brokers: 3 });
+    const [first] = server.nodes;
+    await first!.process.kill();
+    first!.process.restart();
+    await server.ready();
+    await server.stop();
+    expect(existsSync(server.directory)).toBe(false);
+  });
+
+  it('ends a bound server when its starter is killed', async (context) => {
+    if (!existsSync('/proc')) context.skip('there is no /proc to look for processes in');
+    const directory = createServerDirectory('orphan');
+    const script = join(mkdtempSync(join(tmpdir(), 'freshet-starter-')), 'starter.cjs');
+    const command = JSON.stringify(['-c', WATCHED, 'sleep', 'sleep', '600']);
+    const options = JSON.stringify({ cwd: directory, stdio: ['pipe', 'ignore', 'ignore'] });
+    writeFileSync(
+      script,
+      `const c = require('node:child_process').spawn('/bin/sh', ${command}, ${options}); console.log(c.pid);`,
+    );
+    const starter = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const pid = await new Promise<number>((resolve) => starter.stdout.once('data', (text) => resolve(Number(text))));
+    expect(worksIn(pid, directory)).toBe(true);
+    starter.kill('SIGKILL');
+    await expect.poll(() => worksIn(pid, directory)).toBe(false);
+    removeServerDirectory(directory);
+    rmSync(join(script, '..'), { recursive: true });
+  });
+});
+
+function worksIn(pid: number, directory: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`) === directory;
+  } catch {
+    return false;
+  }
+}

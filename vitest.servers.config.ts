@@ -1,0 +1,13 @@
+/** Tests that start real servers (Kafka, Redis): one file at a time, since each has servers of its own. */
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.servers.test.ts'],
+    pool: 'forks',
+    maxWorkers: 1,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    reporters: ['default', './scripts/vitest-reporter.mjs'],
+  },
+});
