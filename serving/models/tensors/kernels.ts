@@ -94,6 +94,8 @@ export class Kernels {
   release(mark: number): void {
     invariant(mark <= this.used, 'Memory can only be released to an earlier mark');
     this.used = mark;
+    // Scratch taken since then is somebody else's from now on.
+    if (this.scratch >= mark) this.scratchFloats = 0;
   }
 
   /** Zeroed floats, 16-byte aligned. */

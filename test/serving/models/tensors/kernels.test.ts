@@ -127,4 +127,16 @@ describe('memory', () => {
     expect(kernels.floats(4).byteOffset).toBe(large.byteOffset);
     expect(Array.from(first)).toEqual(Array.from({ length: 10 }, () => 3));
   });
+
+  it('does not lend room of its own that was taken after a mark and released', () => {
+    const kernels = new Kernels();
+    const [left, right] = [filled(kernels.matrix(8, 8)), filled(kernels.matrix(8, 8))];
+    const target = kernels.matrix(8, 8);
+    const mark = kernels.mark();
+    kernels.product(left, right, target);
+    kernels.release(mark);
+    const later = kernels.floats(16);
+    kernels.product(left, right, target);
+    expect(later.every((value) => value === 0)).toBe(true);
+  });
 });
