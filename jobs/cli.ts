@@ -19,6 +19,7 @@ import type { LatencyOptions } from './bench/latency.js';
 import type { ServeOptions } from './bench/serve.js';
 import type { ThroughputOptions } from './bench/throughput.js';
 import type { W1Options } from './bench/w1.js';
+import type { EvaluateOptions } from './commands/evaluate.js';
 import type { DeadLetterOptions } from './commands/dead-letters.js';
 import type { ImportCommandOptions } from './commands/import.js';
 import type { ReplayOptions } from './commands/replay.js';
@@ -175,6 +176,21 @@ withData(command(program, 'sql <query>', 'ask the warehouse; reading statements 
   .action(async (query: string, options: GlobalOptions & SqlOptions) => {
     const { runSql } = await import('./commands/sql.js');
     await execute(options, (context) => runSql(context, query, options));
+  });
+
+command(program, 'evaluate [files...]', 'figures of models on real data; files of jobs/evaluations by name or path')
+  .option('--all', 'every evaluation that comes with freshet')
+  .option('--mapping <file|name>', 'other data: their mapping')
+  .option('--file <file>', 'other data: interactions to learn from')
+  .option('--test <file>', 'other data: what was kept back')
+  .option('--model <names>', 'other models, by algorithm, separated by commas')
+  .option('--protocol <name>', 'another protocol, with its defaults')
+  .option('--seed <text>', 'another seed')
+  .option('--limit <n>', 'rows of the file to read at most', parseCount('limit'))
+  .option('--set <path=value>', 'override one value of the file; repeatable', collect, [])
+  .action(async (files: string[], options: GlobalOptions & EvaluateOptions) => {
+    const { runEvaluate } = await import('./commands/evaluate.js');
+    await execute(options, (context) => runEvaluate(context, files, options));
   });
 
 const bench = program.command('bench').description('measure this machine');

@@ -64,6 +64,7 @@ export const ERROR_CODES = {
   MODEL_INVALID: entry(400, false, 'The bytes of a saved model are missing, damaged or of another model.'),
   MODEL_UNKNOWN: entry(404, false, 'No algorithm or published model has this name.'),
   BACKEND_UNAVAILABLE: entry(500, false, 'The tensor library has no backend that works here, or not the one asked for.'),
+  EVALUATION_INVALID: entry(400, false, 'An evaluation file asks for what its data, protocol or models do not have.'),
   // Edge
   REQUEST_INVALID: entry(400, false, 'The request does not match the documented schema.'),
   BODY_TOO_LARGE: entry(413, false, 'The request body exceeds the configured limit.'),

@@ -68,13 +68,12 @@ export class FieldReader {
     if (field === undefined) return () => [];
     if (typeof field === 'string') {
       const read = this.at(field);
-      return (row) => (read(row) === '' ? [] : [read(row)]);
+      return (row) => jsonList(read(row)) ?? (read(row) === '' ? [] : [read(row)]);
     }
     const read = this.at(field.column);
     return (row) => {
-      const entries = read(row)
-        .split(field.split)
-        .filter((entry) => entry !== '');
+      const text = read(row);
+      const entries = jsonList(text) ?? text.split(field.split).filter((entry) => entry !== '');
       return field.reverse ? entries.reverse() : entries;
     };
   }
@@ -118,6 +117,18 @@ export class FieldReader {
       referrer: readers[4]!(row),
       language: readers[5]!(row),
     });
+  }
+}
+
+/** The entries of a list that JSON gave as a list; undefined for other text. */
+function jsonList(text: string): string[] | undefined {
+  if (!text.startsWith('[')) return undefined;
+  try {
+    const parsed = JSON.parse(text) as unknown;
+    if (!Array.isArray(parsed)) return undefined;
+    return parsed.map((entry) => (typeof entry === 'string' ? entry : JSON.stringify(entry)));
+  } catch {
+    return undefined;
   }
 }
 

@@ -86,6 +86,7 @@ const item = z.strictObject({
   tags: list.optional(),
   price: column.optional(),
   currency: text.optional(),
+  numbers: z.record(z.string(), column).default({}).describe('More numbers to train on, such as year; not imported.'),
 });
 
 const user = z.strictObject({
@@ -100,8 +101,10 @@ export const mappingSchema = z
     name: z.string().regex(/^[a-z][a-z0-9-]*$/),
     about: z.string().optional(),
     format: z
-      .enum(['csv', 'tsv', 'jsonl', 'sequences'])
-      .describe('sequences: a line is a list of items, in order; columns are user, item and row.'),
+      .enum(['csv', 'tsv', 'jsonl', 'sequences', 'json'])
+      .describe(
+        'sequences: a line is a list of items, in order; columns are user, item and position. json: one object; columns are key and value.',
+      ),
     userFirst: z.boolean().default(true).describe('sequences: the first token of a line is the user; else its number.'),
     columns: z.array(z.string()).optional().describe('Column names, for files without a header line.'),
     interaction: interaction.optional(),

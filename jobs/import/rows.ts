@@ -61,6 +61,8 @@ async function openFormat(stream: Readable, mapping: Mapping): Promise<RowSource
       return { columns: columnsOf(mapping), rows: readJsonLines(stream, columnsOf(mapping)) };
     case 'sequences':
       return { columns: SEQUENCE_COLUMNS, rows: readSequences(stream, mapping.userFirst) };
+    case 'json':
+      return { columns: JSON_COLUMNS, rows: readJsonObject(stream) };
   }
 }
 
@@ -126,6 +128,34 @@ function valueAt(object: object, path: string): unknown {
 function toText(value: unknown): string {
   if (value === undefined || value === null) return '';
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+const JSON_COLUMNS = ['key', 'value'];
+
+/** One object in the whole file is read at once: what describes items fits into memory, or is JSON lines. */
+const JSON_BYTES_MAX = 256 * 2 ** 20;
+
+async function* readJsonObject(stream: Readable): AsyncIterable<Row> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > JSON_BYTES_MAX) {
+      throw new EngineError('FILE_UNREADABLE', `A JSON object of more than ${JSON_BYTES_MAX} bytes; use JSON lines.`);
+    }
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch (cause) {
+    throw new EngineError('FILE_UNREADABLE', `The file is not JSON: ${(cause as Error).message}.`, { cause });
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw new EngineError('FILE_UNREADABLE', 'The file is JSON, but not one object.');
+  }
+  let number = 0;
+  for (const [key, value] of Object.entries(parsed)) yield { number: ++number, values: [key, toText(value)] };
 }
 
 const SEQUENCE_COLUMNS = ['user', 'item', 'position'];
