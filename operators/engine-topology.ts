@@ -26,6 +26,9 @@ export const ITEM_STAGE = 'items';
 /** The embedding space that stage 2 learns online. */
 export const ONLINE_SPACE = 'items-1';
 
+/** A feed is made from the user's own state, which does not wait; what all items share may be this much older. */
+const ITEM_LINGER_MS = 20;
+
 export interface EngineTopologyOptions {
   readonly namespace: string;
   readonly config: OperatorsConfig;
@@ -67,6 +70,7 @@ export function createEngineTopology(options: EngineTopologyOptions): EngineTopo
   const items: StageDeclaration<ItemEvent> = {
     ...common,
     name: ITEM_STAGE,
+    lingerMs: ITEM_LINGER_MS,
     input: name(TOPICS.itemEvents),
     codec: createItemEventsCodec(),
     operators: createItemOperators({ topic, space: ONLINE_SPACE, popularity: { epsilon } }),

@@ -4,6 +4,9 @@
  * All writes of a process go through `write`: what is asked for in one turn, or while a transaction is under way, is
  * put into the next transaction as a whole. Puts run on lmdb's writer thread; the event loop never waits for the disk.
  *
+ * A write says what it waits for: `durable`, what the edge acknowledges, or `stored`, what the next stage may read: a
+ * power failure takes state, offsets and outputs back together, and the durable input is processed again.
+ *
  * What lmdb 3.5 does, read in its source and tried with a slowed-down fdatasync: with `overlappingSync` a
  * transaction's promise resolves when the file was synced, and a sync covers the whole file and the newest root; so a
  * durable transaction implies that all earlier ones are. Pages freed since the last sync are not reused before it, so
@@ -39,8 +42,10 @@ export interface EnvironmentOptions {
 
 /** Topics × partitions + tasks; the cost of a high limit is a few kB a transaction. */
 const TABLES_MAX = 8_192;
-/** How often, under an interval, to look whether a transaction can be read before it is durable. */
+/** How often to look whether a transaction can be read before it is durable. */
 const VISIBLE_POLL_MS = 1;
+/** Transactions that are stored and not yet durable: each holds a thread of libuv's pool, which has four. */
+const UNSYNCED_MAX = 2;
 
 export class Environment {
   private readonly root: RootDatabase<Buffer, Buffer>;
@@ -110,14 +115,14 @@ export class Environment {
   }
 
   /**
-   * Runs `stage` within the next transaction and resolves with its result once that is stored, under `always` once it
-   * is durable. `stage` is synchronous and may throw before its first put: then it alone fails. `bytes` is its size,
-   * roughly. Throws STORAGE_FULL, after which nothing of it was written.
+   * Runs `stage` within the next transaction and resolves with its result once that is stored, or, where `durable` is
+   * asked for and the policy is `always`, once it is durable. `stage` is synchronous and may throw before its first
+   * put: then it alone fails. `bytes` is its size, roughly. Throws STORAGE_FULL, after which nothing of it was written.
    */
-  write<T>(stage: () => T, bytes = 0): Promise<T> {
+  write<T>(stage: () => T, bytes = 0, until: 'stored' | 'durable' = 'durable'): Promise<T> {
     if (this.closed) return Promise.reject(new EngineError('INVARIANT_VIOLATED', 'The storage is closed'));
     this.pendingBytes += bytes;
-    const written = this.pending.add(stage, bytes);
+    const written = this.pending.add(stage, bytes, this.options.sync === 'always' && until === 'durable');
     this.pumping ??= this.pump();
     return written;
   }
@@ -156,10 +161,11 @@ export class Environment {
   private async writeGroup(group: readonly PendingWrite[]): Promise<void> {
     const bytes = group.reduce((sum, write) => sum + write.bytes, 0);
     const staged: { readonly write: PendingWrite; readonly result: unknown }[] = [];
+    let durable: Promise<void>;
     try {
       if (this.failure !== undefined) throw this.failure;
-      await this.withinInterval();
-      await this.stored(this.transact(group, staged), bytes);
+      await this.withinLimits();
+      ({ durable } = await this.stored(this.transact(group, staged), bytes));
     } catch (cause) {
       const error = cause instanceof EngineError ? cause : writeFailed(this.options.directory, cause, bytes);
       for (const participant of this.participants) participant.rolledBack();
@@ -172,7 +178,10 @@ export class Environment {
       this.pendingBytes -= bytes;
     }
     for (const participant of this.participants) participant.committed();
-    for (const { write, result } of staged) write.resolve(result as never);
+    for (const { write, result } of staged) {
+      if (write.untilDurable) durable.then(() => write.resolve(result as never), write.reject);
+      else write.resolve(result as never);
+    }
   }
 
   /**
@@ -208,27 +217,36 @@ export class Environment {
     return done.then(() => undefined, rethrowCause);
   }
 
-  /** Waits for what the policy asks for, and keeps watch over the rest. */
-  private async stored(done: Promise<void>, bytes: number): Promise<void> {
-    if (!this.pollsVisibility) return done;
+  /**
+   * Waits until the transaction can be read; resolves with a promise for its being durable, which under a policy other
+   * than `always` nobody waits for. Throws when nothing of it was stored.
+   */
+  private async stored(done: Promise<void>, bytes: number): Promise<{ readonly durable: Promise<void> }> {
+    if (!this.pollsVisibility) {
+      await done;
+      return { durable: done };
+    }
     const entry = { done, since: this.options.clock.monotonic(), bytes };
     this.unsynced.push(entry);
     let visible = false;
-    const settle = done.then(
+    const durable = done.then(
       () => undefined,
       (error: unknown) => {
         // Writers were told that it is stored: nothing that follows can be trusted.
         if (visible) this.failure = writeFailed(this.options.directory, error, bytes);
+        throw this.failure ?? error;
       },
     );
-    void settle.then(() => (this.unsynced = this.unsynced.filter((other) => other !== entry)));
+    const settled = durable.catch(() => undefined);
+    void settled.then(() => (this.unsynced = this.unsynced.filter((other) => other !== entry)));
     await this.readable(this.sequence, done);
     visible = true;
+    return { durable };
   }
 
-  /** lmdb only tells when a transaction is durable; under an interval a counter in it shows when it is stored. */
+  /** lmdb only tells when a transaction is durable; a counter in it shows when it is stored. */
   private get pollsVisibility(): boolean {
-    return typeof this.options.sync !== 'string';
+    return this.options.sync !== 'none';
   }
 
   /** Resolves when a transaction can be read, or is durable, whichever is first. */
@@ -245,12 +263,13 @@ export class Environment {
     });
   }
 
-  /** Under an interval: holds new transactions back while the oldest unsynced one is too old. */
-  private async withinInterval(): Promise<void> {
+  /** Holds new transactions back while too many are not durable or, under an interval, the oldest one for too long. */
+  private async withinLimits(): Promise<void> {
     const { sync, clock } = this.options;
     const oldest = this.unsynced[0];
-    if (typeof sync === 'string' || oldest === undefined) return;
-    if (clock.monotonic() - oldest.since >= sync.intervalMs) await oldest.done.catch(() => undefined);
+    if (oldest === undefined) return;
+    const isOverdue = typeof sync !== 'string' && clock.monotonic() - oldest.since >= sync.intervalMs;
+    if (isOverdue || this.unsynced.length >= UNSYNCED_MAX) await oldest.done.catch(() => undefined);
   }
 
   private requireOpen(): void {

@@ -11,6 +11,7 @@ import { LONE_SURROGATE } from '../../schemas/binary-writer.js';
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
 import type {
+  AppendListener,
   AppendReceipt,
   AssignmentListener,
   EventLog,
@@ -153,7 +154,7 @@ export class LmdbLog implements EventLog, Participant {
   committed(): void {
     for (const partition of this.touched) {
       partition.committed();
-      this.registry.notifyAppended(partition.topic);
+      this.registry.notifyAppended(partition.topic, partition.partition);
     }
     this.touched.clear();
   }
@@ -177,7 +178,7 @@ export class LmdbLog implements EventLog, Participant {
     return this.partitions.get(topic)![partition]!;
   }
 
-  onAppend(topic: string, listener: () => void): () => void {
+  onAppend(topic: string, listener: AppendListener): () => void {
     return this.registry.onAppend(topic, listener);
   }
 

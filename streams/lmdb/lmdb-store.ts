@@ -2,7 +2,8 @@
  * StateStore on LMDB, in the environment of the log: rows, timers, head and outputs move in one transaction.
  *
  * Heads are kept in memory, so fencing is decided when a commit is staged, without a read. A commit resolves when its
- * transaction is stored, under sync policy `always` when it is durable; outputs become readable at the same moment.
+ * transaction is stored, before it is durable under any policy: a power failure takes rows, offset and outputs back
+ * together, and what was acknowledged is in the log. Outputs become readable at the same moment.
  * A head in memory runs ahead of the disk only while its transaction is under way, and falls back with it.
  */
 import { BinaryReader } from '../../schemas/binary-reader.js';
@@ -132,7 +133,7 @@ export class LmdbStore implements StateStore, Participant {
       this.putHead(task, { owner: commit.owner, head });
       return 'committed';
     };
-    const outcome = await this.environment.write(stage, sizeOfCommit(commit));
+    const outcome = await this.environment.write(stage, sizeOfCommit(commit), 'stored');
     for (const { time } of commit.timersAdded) task.timersFrom = Math.min(task.timersFrom, time);
     return outcome;
   }

@@ -6,6 +6,8 @@
 export interface PendingWrite {
   /** Roughly. */
   readonly bytes: number;
+  /** Answered when durable, not when stored. */
+  readonly untilDurable: boolean;
   readonly stage: () => unknown;
   readonly resolve: (value: never) => void;
   readonly reject: (error: unknown) => void;
@@ -21,8 +23,8 @@ export class WriteQueue {
     return this.writes.length === 0;
   }
 
-  add<T>(stage: () => T, bytes: number): Promise<T> {
-    return new Promise<T>((resolve, reject) => this.writes.push({ bytes, stage, resolve, reject }));
+  add<T>(stage: () => T, bytes: number, untilDurable: boolean): Promise<T> {
+    return new Promise<T>((resolve, reject) => this.writes.push({ bytes, untilDurable, stage, resolve, reject }));
   }
 
   /** The next transaction's writes; at least one when there is one. */

@@ -92,6 +92,9 @@ export interface Membership {
   leave(): Promise<void>;
 }
 
+/** Told which partitions grew; undefined: any of them may have. */
+export type AppendListener = (partitions: ReadonlySet<number> | undefined) => void;
+
 export interface EventLog {
   /** Changes when the log was made anew; a state store remembers the log it belongs to. */
   readonly identity: string;
@@ -117,7 +120,7 @@ export interface EventLog {
   bounds(topic: string, partition: number): Promise<PartitionBounds>;
 
   /** Calls back soon after records were appended to the topic; may be called without cause. Returns unsubscribe. */
-  onAppend(topic: string, listener: () => void): () => void;
+  onAppend(topic: string, listener: AppendListener): () => void;
 
   /** Sends a hint on a topic of class `hint`. Returns at once; may lose it. */
   sendHints(topic: string, hints: readonly Hint[]): void;

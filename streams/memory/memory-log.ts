@@ -10,6 +10,7 @@ import { EngineError, invariant } from '../../schemas/errors.js';
 import { partitionFor } from '../../schemas/ids.js';
 import type { Clock } from '../clock.js';
 import type {
+  AppendListener,
   AppendReceipt,
   AssignmentListener,
   EventLog,
@@ -94,7 +95,7 @@ export class MemoryLog implements EventLog {
       target.records.push(Object.freeze({ offset, key, value: Buffer.from(value), timestamp, origin }));
       return { partition: place, offset };
     });
-    if (records.length > 0) this.registry.notifyAppended(topic);
+    for (const { partition } of receipts) this.registry.notifyAppended(topic, partition);
     return receipts;
   }
 
@@ -194,7 +195,7 @@ export class MemoryLog implements EventLog {
     return settled(() => this.boundsNow(topic, partition));
   }
 
-  onAppend(topic: string, listener: () => void): () => void {
+  onAppend(topic: string, listener: AppendListener): () => void {
     return this.registry.onAppend(topic, listener);
   }
 

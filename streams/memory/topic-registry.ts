@@ -6,7 +6,7 @@
  * p modulo the number of members, and a partition is given to its new member only after its old one let it go.
  */
 import { EngineError } from '../../schemas/errors.js';
-import type { AssignmentListener, Hint, Membership, TopicSpec } from '../log/event-log.js';
+import type { AppendListener, AssignmentListener, Hint, Membership, TopicSpec } from '../log/event-log.js';
 import { compareKeys } from './key-order.js';
 
 interface Member {
@@ -22,10 +22,11 @@ interface Group {
 
 export class TopicRegistry {
   private readonly specs = new Map<string, TopicSpec>();
-  private readonly appendListeners = new Map<string, Set<() => void>>();
+  private readonly appendListeners = new Map<string, Set<AppendListener>>();
   private readonly hintListeners = new Map<string, Set<(hints: readonly Hint[]) => void>>();
   private readonly groups = new Map<string, Group>();
-  private readonly appended = new Set<string>();
+  /** Partitions that grew and whose listeners are not told yet, by topic. */
+  private readonly appended = new Map<string, Set<number>>();
 
   /** Those that are new or whose retention changed. Throws TOPIC_MISMATCH. */
   undeclared(specs: readonly TopicSpec[]): readonly TopicSpec[] {
@@ -80,18 +81,24 @@ export class TopicRegistry {
     return [...this.specs.values()].sort((left, right) => compareKeys(left.name, right.name));
   }
 
-  onAppend(topic: string, listener: () => void): () => void {
+  onAppend(topic: string, listener: AppendListener): () => void {
     this.topic(topic);
     return subscribe(this.appendListeners, topic, listener);
   }
 
-  /** Tells listeners, soon, that a topic grew. */
-  notifyAppended(topic: string): void {
-    if (this.appended.has(topic) || !this.appendListeners.has(topic)) return;
-    this.appended.add(topic);
+  /** Tells listeners, soon, that a partition grew. */
+  notifyAppended(topic: string, partition: number): void {
+    if (!this.appendListeners.has(topic)) return;
+    const waiting = this.appended.get(topic);
+    if (waiting !== undefined) {
+      waiting.add(partition);
+      return;
+    }
+    const partitions = new Set([partition]);
+    this.appended.set(topic, partitions);
     queueMicrotask(() => {
       this.appended.delete(topic);
-      for (const listener of [...(this.appendListeners.get(topic) ?? [])]) listener();
+      for (const listener of [...(this.appendListeners.get(topic) ?? [])]) listener(partitions);
     });
   }
 

@@ -4,6 +4,7 @@
  * Nothing here has state of its own, so closing one closes what stands behind it.
  */
 import type {
+  AppendListener,
   AppendReceipt,
   AssignmentListener,
   EventLog,
@@ -128,7 +129,7 @@ export class ForwardingLog implements EventLog {
     return this.target.bounds(topic, partition);
   }
 
-  onAppend(topic: string, listener: () => void): () => void {
+  onAppend(topic: string, listener: AppendListener): () => void {
     return this.target.onAppend(topic, listener);
   }
 

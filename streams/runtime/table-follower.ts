@@ -23,7 +23,8 @@ const READ_LIMITS = { recordsMax: 2_000, bytesMax: 4 << 20 };
 export class TableFollower {
   private readonly positions: number[] = [];
   private running: Promise<void> | undefined;
-  private wanted = false;
+  /** Partitions that may have grown since they were read. */
+  private readonly grown = new Set<number>();
   private closed = false;
   private unsubscribe: (() => void) | undefined;
 
@@ -33,8 +34,8 @@ export class TableFollower {
   async open(): Promise<void> {
     await this.load();
     const { log, topic } = this.options;
-    this.unsubscribe = log.onAppend(topic, () => this.wake());
-    this.wake();
+    this.unsubscribe = log.onAppend(topic, (partitions) => this.wake(partitions));
+    this.wake(undefined);
   }
 
   /** As `open`, for schedulers that call `catchUp` themselves: does not follow afterwards. */
@@ -60,15 +61,18 @@ export class TableFollower {
   /** Applies what is there and returns how many records that were; for schedulers that interleave by hand. */
   async catchUp(): Promise<number> {
     let applied = 0;
-    for (let partition = 0; partition < this.positions.length; partition++) {
-      for (;;) {
-        const count = await this.read(partition);
-        if (count === 0) break;
-        applied += count;
-        if (count >= READ_LIMITS.recordsMax) await this.options.clock.nextTurn();
-      }
-    }
+    for (let partition = 0; partition < this.positions.length; partition++) applied += await this.drain(partition);
     return applied;
+  }
+
+  private async drain(partition: number): Promise<number> {
+    let applied = 0;
+    for (;;) {
+      const count = await this.read(partition);
+      if (count === 0) return applied;
+      applied += count;
+      if (count >= READ_LIMITS.recordsMax) await this.options.clock.nextTurn();
+    }
   }
 
   async close(): Promise<void> {
@@ -77,8 +81,8 @@ export class TableFollower {
     await this.running;
   }
 
-  private wake(): void {
-    this.wanted = true;
+  private wake(partitions: ReadonlySet<number> | undefined): void {
+    for (const partition of partitions ?? this.positions.keys()) this.grown.add(partition);
     if (this.running !== undefined || this.closed) return;
     this.running = this.run().finally(() => {
       this.running = undefined;
@@ -86,9 +90,10 @@ export class TableFollower {
   }
 
   private async run(): Promise<void> {
-    while (this.wanted && !this.closed) {
-      this.wanted = false;
-      await this.catchUp();
+    while (this.grown.size > 0 && !this.closed) {
+      const partitions = [...this.grown];
+      this.grown.clear();
+      for (const partition of partitions) await this.drain(partition);
     }
   }
 

@@ -47,6 +47,8 @@ export interface StageDeclaration<R> {
   readonly operators: readonly AnyOperator<R>[];
   /** Topics the operators may write to; anything else is a bug. */
   readonly outputs: readonly string[];
+  /** How long a live task that has news waits for more before it reads, ms: fewer and bigger batches. Default 0. */
+  readonly lingerMs?: number;
   /** How far event time may run ahead of receivedAt, ms. */
   readonly clockToleranceMs: number;
   /** Lateness beyond which `latePolicy` applies, ms; Infinity: never late. */

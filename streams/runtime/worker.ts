@@ -25,7 +25,7 @@ export interface WorkerOptions {
 /** Pause before a step is retried; doubled up to the maximum while it keeps failing. */
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 5_000;
-/** An idle loop looks at its timers this often. */
+/** An idle loop looks at its timers about this often. */
 const IDLE_LOOK_MS = 250;
 
 export class StreamWorker {
@@ -120,6 +120,7 @@ class TaskLoop {
   private appended = false;
   private wake: (() => void) | undefined;
   private unsubscribe: (() => void) | undefined;
+  private lookedMs = -Infinity;
 
   constructor(
     readonly stage: AnyStage,
@@ -129,7 +130,8 @@ class TaskLoop {
   ) {}
 
   start(): void {
-    this.unsubscribe = this.environment.log.onAppend(this.stage.input, () => {
+    this.unsubscribe = this.environment.log.onAppend(this.stage.input, (partitions) => {
+      if (partitions !== undefined && !partitions.has(this.task.id.partition)) return;
       this.appended = true;
       this.wake?.();
     });
@@ -196,12 +198,14 @@ class TaskLoop {
         this.stepping = undefined;
       });
       if (progress > 0) return;
-      await this.task.requireCurrent();
-      await this.tickWhenDue();
+      await this.maybeLookAround();
     }
     if (!this.appended || this.paused) await this.waitForInput();
+    const { lingerMs = 0 } = this.stage;
+    if (this.appended && lingerMs > 0 && !this.stopping) await this.environment.clock.sleep(lingerMs);
   }
 
+  /** Returns at news, or after a while without any. */
   private async waitForInput(): Promise<void> {
     if (this.stopping) return;
     const { clock } = this.environment;
@@ -213,6 +217,15 @@ class TaskLoop {
       };
     });
     this.wake = undefined;
+  }
+
+  /** What an idle task sees to now and then: that it is still the owner, and that time goes on. */
+  private async maybeLookAround(): Promise<void> {
+    const now = this.environment.clock.monotonic();
+    if (now - this.lookedMs < IDLE_LOOK_MS) return;
+    this.lookedMs = now;
+    await this.task.requireCurrent();
+    await this.tickWhenDue();
   }
 
   /** Moves event time on an idle partition by writing it into the input. */

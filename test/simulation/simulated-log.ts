@@ -6,6 +6,7 @@
  * gave up. Hints get lost.
  */
 import type {
+  AppendListener,
   AppendReceipt,
   AssignmentListener,
   EventLog,
@@ -112,9 +113,10 @@ export class SimulatedLog implements EventLog {
     return this.process.call(() => this.base.boundsNow(topic, partition));
   }
 
-  onAppend(topic: string, listener: () => void): () => void {
-    const unsubscribe = this.base.onAppend(topic, () => {
-      if (this.process.alive) this.process.deliverAfter(this.network.random.int(NEWS_MS_MAX), listener);
+  onAppend(topic: string, listener: AppendListener): () => void {
+    const unsubscribe = this.base.onAppend(topic, (partitions) => {
+      if (this.process.alive)
+        this.process.deliverAfter(this.network.random.int(NEWS_MS_MAX), () => listener(partitions));
       else unsubscribe();
     });
     return unsubscribe;
