@@ -10,7 +10,7 @@
 export const IMPRESSION_STAGES = ['served', 'viewed'] as const;
 export type ImpressionStage = (typeof IMPRESSION_STAGES)[number];
 
-/** What a person did with an item. */
+/** What a person did with an item. A reader older than a symbol takes it for the weakest one. */
 export const INTERACTION_TYPES = [
   'view',
   'click',
