@@ -4,9 +4,9 @@
  * A running engine holds the directory alone, so it is asked first, at the address it left in `admin.json`. When nobody
  * answers there, the warehouse is opened here, for this statement.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { EngineError, ERROR_CODES, type ErrorCode, isEngineError } from '../../schemas/errors.js';
+import { AdminTimeout, adminAddress, askEngine } from '../engine/admin-client.js';
+import type { AdminAddress } from '../engine/admin-client.js';
 import { openWarehouseToRead } from '../warehouse/open-warehouse.js';
 import { createSqlHandler, type SqlResult, streamSql } from '../warehouse/sql-handler.js';
 import { alignedTable, csvLine } from '../warehouse/sql-text.js';
@@ -20,19 +20,13 @@ export interface SqlOptions extends DataOptions {
   readonly json?: boolean | undefined;
 }
 
-/** Where a running engine takes orders; written by `up`. */
-interface AdminAddress {
-  readonly url: string;
-  readonly token: string;
-}
-
 /** A table on a screen; more is for json and csv, which have no limit here. */
 const TABLE_ROWS_MAX = 1_000;
 const ANSWER_MS_MAX = 120_000;
 const STATEMENT_MS_MAX = 600_000;
 
 export async function runSql(context: CommandContext, query: string, options: SqlOptions): Promise<void> {
-  const address = await adminAddress(options.data);
+  const address = adminAddress(options.data);
   const answer = address === undefined ? undefined : await ask(context, address, query);
   if (answer !== undefined) return print(context, answer, options);
   const warehouse = await openUnheld(context, options, address);
@@ -70,41 +64,17 @@ async function openUnheld(context: CommandContext, options: SqlOptions, address:
   }
 }
 
-async function adminAddress(data: string): Promise<AdminAddress | undefined> {
-  const path = join(data, 'admin.json');
-  let written: unknown;
-  try {
-    written = JSON.parse(await readFile(path, 'utf8'));
-  } catch {
-    // None, or one that is being written: the engine is not up.
-    return undefined;
-  }
-  const { url, token } = (written ?? {}) as Partial<AdminAddress>;
-  return typeof url === 'string' && typeof token === 'string' ? { url, token } : undefined;
-}
-
 /** Undefined when nobody answers there, or somebody who is not the engine of this directory: the file outlived it. */
-async function ask(context: CommandContext, { url, token }: AdminAddress, sql: string): Promise<SqlResult | undefined> {
-  const patience = new AbortController();
-  const timer = context.clock.setTimer(ANSWER_MS_MAX, () => patience.abort());
+async function ask({ clock }: CommandContext, address: AdminAddress, sql: string): Promise<SqlResult | undefined> {
   try {
-    const response = await fetch(new URL('/v1/admin/sql', url), {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ sql }),
-      signal: patience.signal,
-    });
-    const body: unknown = await response.json();
-    if (response.ok) return body as SqlResult;
-    if (response.status === 401 || response.status === 404) return undefined;
-    throw refusal(body, response.status);
+    const answer = await askEngine(address, { name: 'sql', body: { sql }, patience: { clock, ms: ANSWER_MS_MAX } });
+    if (answer?.status === 200) return answer.body as SqlResult;
+    if (answer === undefined || answer.status === 401 || answer.status === 404) return undefined;
+    throw refusal(answer.body, answer.status);
   } catch (error) {
-    if (isEngineError(error)) throw error;
-    if (!patience.signal.aborted) return undefined;
-    const message = `The engine at ${url} did not answer within ${ANSWER_MS_MAX} ms; filter by day, or try again`;
+    if (!(error instanceof AdminTimeout)) throw error;
+    const message = `The engine at ${address.url} did not answer within ${ANSWER_MS_MAX} ms; filter by day, or try again`;
     throw new EngineError('WAREHOUSE_UNAVAILABLE', message);
-  } finally {
-    timer.cancel();
   }
 }
 

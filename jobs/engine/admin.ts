@@ -6,12 +6,10 @@
  * directory, readable by its owner only. Either way the same function runs on an engine.
  */
 import { randomTokenMatches } from './admin-token.js';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, request as openRequest } from 'node:http';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { EngineError, isEngineError } from '../../schemas/errors.js';
 import type { ErrorCode } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
@@ -19,6 +17,8 @@ import type { Random } from '../../streams/random.js';
 import type { CommandContext, DataOptions } from '../commands/command.js';
 import { openExisting, openForJob } from '../commands/command.js';
 import type { Output } from '../terminal.js';
+import { addressFile, adminAddress, askEngine } from './admin-client.js';
+import type { AdminAddress } from './admin-client.js';
 import type { Engine } from './engine.js';
 
 /** A command that runs on an engine; its arguments travel as JSON. */
@@ -54,11 +54,6 @@ export async function executeOnEngine<A>(
   }
 }
 
-interface Address {
-  readonly url: string;
-  readonly token: string;
-}
-
 interface Reply {
   readonly said: readonly string[];
   readonly lines: readonly string[];
@@ -74,35 +69,16 @@ interface Forwarded {
 }
 
 async function forward(directory: string, { name, args, locked }: Forwarded, output: Output): Promise<void> {
-  let reply: Reply;
-  try {
-    const address = JSON.parse(readFileSync(addressFile(directory), 'utf8')) as Address;
-    reply = JSON.parse(await post(address, `/v1/admin/${name}`, JSON.stringify(args))) as Reply;
-  } catch {
-    // A killed engine leaves its address behind; the directory is then held by a job, which takes no commands.
-    throw locked;
-  }
+  const address = adminAddress(directory);
+  const answer = address === undefined ? undefined : await askEngine(address, { name, body: args });
+  // A killed engine leaves its address behind; the directory is then held by a job, which takes no commands.
+  if (answer === undefined) throw locked;
+  const reply = answer.body as Reply;
   output.say(`'${directory}' is held by a running engine; it was asked`);
   for (const line of reply.said) output.say(line);
   for (const line of reply.lines) output.line(line);
   if (reply.error !== undefined) throw new EngineError(reply.error.code, reply.error.message);
   if (reply.result !== undefined) output.result(reply.result);
-}
-
-/** Not by `fetch`, which gives up after five minutes: an import takes as long as it takes. */
-function post({ url, token }: Address, path: string, body: string): Promise<string> {
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  return new Promise((resolve, reject) => {
-    const sent = openRequest(`${url}${path}`, { method: 'POST', headers }, (response) => {
-      text(response).then(resolve, reject);
-    });
-    sent.once('error', reject);
-    sent.end(body);
-  });
-}
-
-function addressFile(directory: string): string {
-  return join(directory, 'admin.json');
 }
 
 /** Lines of a reply that are kept; a longer answer is for a command on a stopped engine. */
@@ -138,7 +114,7 @@ export class AdminServer {
   async open(): Promise<void> {
     await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
     const { port } = this.server.address() as AddressInfo;
-    const address: Address = { url: `http://127.0.0.1:${port}`, token: this.token };
+    const address: AdminAddress = { url: `http://127.0.0.1:${port}`, token: this.token };
     writeFileSync(addressFile(this.options.directory), JSON.stringify(address), { mode: 0o600 });
   }
 

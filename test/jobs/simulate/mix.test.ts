@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { createMix, MIX_DECK, type Mix, type MixOptions } from '../../../jobs/simulate/mix.js';
 import type { TrafficRecord } from '../../../jobs/simulate/traffic-records.js';
 import { decodeRecord } from '../../../schemas/codec.js';
-import { systemClock } from '../../../streams/clock.js';
 
 const SMALL: MixOptions = { items: 300, users: 200 };
 const take = (mix: Mix, batches: number): TrafficRecord[] =>
@@ -74,15 +73,5 @@ describe('the mix', () => {
       expect(times).toEqual([10, 11, 12, 13, 20, 21, 22, 23]);
       break;
     }
-  });
-
-  it('keeps well above the rate of any engine it measures', () => {
-    const mix = createMix(6);
-    take(mix, 100);
-    const before = systemClock.monotonic();
-    take(mix, 250);
-    const perSecond = 50_000 / ((systemClock.monotonic() - before) / 1_000);
-    // A few times lower than on an idle core: tests share theirs.
-    expect(perSecond).toBeGreaterThan(20_000);
   });
 });
