@@ -7,6 +7,11 @@ import { EngineError } from '../../schemas/errors.js';
 import type { Algorithm } from './model.js';
 
 const ALGORITHMS: Readonly<Record<string, () => Promise<Algorithm>>> = {
+  svd: async () => (await import('./svd/svd.js')).svd,
+  nmf: async () => (await import('./nmf/nmf.js')).nmf,
+  ials: async () => (await import('./ials/ials.js')).ials,
+  ease: async () => (await import('./ease/ease.js')).ease,
+  graph_filter: async () => (await import('./graph-filter/graph-filter.js')).graphFilter,
   popularity: async () => (await import('./popularity/popularity.js')).popularity,
 };
 

@@ -11,7 +11,7 @@
  */
 import { invariant } from '../../../schemas/errors.js';
 import { encodeKernels, PANEL_COLUMNS } from './wasm-kernels.js';
-import { PAGE_BYTES, PAGES_MAX } from './wasm-module.js';
+import { type KernelFunction, PAGE_BYTES, PAGES_MAX } from './wasm-module.js';
 
 /** Row-major; element (r, c) is `values[r * stride + c]`. */
 export interface Matrix {
@@ -37,7 +37,7 @@ export interface PackedMatrix {
 }
 
 /** WebAssembly has no type declarations without the browser's library; these are the parts used. */
-interface WasmMemory {
+export interface WasmMemory {
   readonly buffer: SharedArrayBuffer;
   grow(pages: number): number;
 }
@@ -46,7 +46,7 @@ interface WasmNamespace {
   readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
 }
-interface KernelExports {
+export interface KernelExports {
   pack(source: number, rowBytes: number, columnBytes: number, rows: number, columns: number, target: number): void;
   product(
     ...operands: [
@@ -67,17 +67,19 @@ const SLACK_FLOATS = 16;
 const GROW_PAGES = 64;
 
 export class Kernels {
-  private readonly memory: WasmMemory;
-  private readonly exports: KernelExports;
+  protected readonly memory: WasmMemory;
+  protected readonly module: object;
+  protected readonly exports: KernelExports;
   private used = 0;
   private scratch = 0;
   private scratchFloats = 0;
 
-  constructor() {
+  /** @param additional further kernels of the module, for a class that extends this one. */
+  constructor(additional: readonly KernelFunction[] = []) {
     const wasm = (globalThis as unknown as { WebAssembly: WasmNamespace }).WebAssembly;
     this.memory = new wasm.Memory({ initial: 1, maximum: PAGES_MAX, shared: true });
-    const module = new wasm.Module(encodeKernels());
-    const instance = new wasm.Instance(module, { kernels: { memory: this.memory } });
+    this.module = new wasm.Module(encodeKernels(additional));
+    const instance = new wasm.Instance(this.module, { kernels: { memory: this.memory } });
     this.exports = instance.exports as KernelExports;
   }
 
@@ -212,7 +214,7 @@ export class Kernels {
   }
 
   /** Address of `floats` floats. Growing shared memory moves nothing: earlier views stay good. */
-  private take(floats: number): number {
+  protected take(floats: number): number {
     const address = this.used;
     this.used += Math.ceil((floats * FLOAT_BYTES) / 64) * 64;
     const missing = this.used - this.memory.buffer.byteLength;

@@ -21,9 +21,9 @@ const BLOCK_ROWS = 32;
 /** Columns in one go when there is a single row: eight independent sums hide the latency of the addition. */
 const WIDE_PANELS = 4;
 
-/** Module with `pack`, `product`, `exponentials`. */
-export function encodeKernels(): Uint8Array<ArrayBuffer> {
-  return w.encodeModule([packKernel(), productKernel(), exponentialsKernel()]);
+/** Module with `pack`, `product`, `exponentials` and the additional ones. */
+export function encodeKernels(additional: readonly KernelFunction[] = []): Uint8Array<ArrayBuffer> {
+  return w.encodeModule([packKernel(), productKernel(), exponentialsKernel(), ...additional]);
 }
 
 /**

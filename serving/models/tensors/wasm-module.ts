@@ -77,6 +77,8 @@ export const countUp = (local: Local, from: Code | undefined, limit: Code, step:
 const simd = (operation: number, ...rest: number[]): number[] => [0xfd, ...unsigned(operation), ...rest];
 const at = (offset: number, alignment: number): number[] => [alignment, ...unsigned(offset)];
 
+/** One integer from memory. */
+export const loadInt = (address: Code, offset = 0): Code => [...address, 0x28, ...at(offset, 2)];
 export const load4 = (address: Code, offset = 0): Code => [...address, ...simd(0x00, ...at(offset, 2))];
 /** One float from memory in all four lanes. */
 export const loadSplat = (address: Code, offset = 0): Code => [...address, ...simd(0x09, ...at(offset, 2))];
@@ -121,6 +123,7 @@ const unary =
 export const add4 = binary(0xe4);
 export const subtract4 = binary(0xe5);
 export const multiply4 = binary(0xe6);
+export const divide4 = binary(0xe7);
 export const least4 = binary(0xe8);
 export const most4 = binary(0xe9);
 export const nearest4 = unary(0x6a);
