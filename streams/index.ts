@@ -73,8 +73,10 @@ export type { WindowAggregate, WindowEmission, WindowOptions, WindowOutput } fro
 export type { Window, WindowState } from './windows/window-state.js';
 
 // Running
-export { DEFAULT_TASK_OPTIONS, Task } from './runtime/task.js';
-export type { TaskEnvironment, TaskOptions, TaskStatistics } from './runtime/task.js';
+export { Task } from './runtime/task.js';
+export { DEFAULT_TASK_OPTIONS } from './runtime/task-options.js';
+export type { TaskEnvironment } from './runtime/task.js';
+export type { TaskOptions, TaskStatistics } from './runtime/task-options.js';
 export { StreamWorker } from './runtime/worker.js';
 export type { WorkerOptions } from './runtime/worker.js';
 export { TableFollower } from './runtime/table-follower.js';

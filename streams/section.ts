@@ -2,8 +2,8 @@
 import { NAMESPACE_PATTERN } from '../schemas/topics.js';
 import { defineSection, setting, z } from './config.js';
 import type { SectionValues } from './config.js';
-import type { TaskOptions } from './runtime/task.js';
-import { DEFAULT_TASK_OPTIONS } from './runtime/task.js';
+import type { TaskOptions } from './runtime/task-options.js';
+import { DEFAULT_TASK_OPTIONS } from './runtime/task-options.js';
 
 export const streamsSection = defineSection(
   'streams',

@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recordKindOf } from '../../schemas/codec.js';
-import type { TaskStatistics } from '../../streams/runtime/task.js';
+import type { TaskStatistics } from '../../streams/runtime/task-options.js';
 import type { CommandContext } from '../commands/command.js';
 import { loadJobConfig, mappingPath } from '../commands/command.js';
 import { importInto } from '../commands/import.js';

@@ -15,7 +15,8 @@ import { createRecordType, createStateCodec } from '../../schemas/record-type.js
 import { openEmbeddedStorage } from '../../streams/lmdb/index.js';
 import type { EmbeddedStorage } from '../../streams/lmdb/index.js';
 import type { Operator } from '../../streams/runtime/operator.js';
-import { DEFAULT_TASK_OPTIONS, Task } from '../../streams/runtime/task.js';
+import { Task } from '../../streams/runtime/task.js';
+import { DEFAULT_TASK_OPTIONS } from '../../streams/runtime/task-options.js';
 import type { StageDeclaration } from '../../streams/runtime/topology.js';
 import { buildTopology } from '../../streams/runtime/topology.js';
 import type { CommandContext } from '../commands/command.js';

@@ -12,7 +12,7 @@ import type { Random } from '../../streams/random.js';
 import { requireManifest } from '../../streams/runtime/manifest.js';
 import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { Task } from '../../streams/runtime/task.js';
-import type { TaskOptions } from '../../streams/runtime/task.js';
+import type { TaskOptions } from '../../streams/runtime/task-options.js';
 import type { Topology } from '../../streams/runtime/topology.js';
 import type { Storage } from './engine.js';
 

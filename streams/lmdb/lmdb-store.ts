@@ -258,10 +258,12 @@ export class LmdbStore implements StateStore, Participant {
   }
 }
 
-function dueTimers(task: Task, { timersBefore, timersMax }: PrefetchRequest): TimerEntry[] {
-  if (timersBefore <= task.timersFrom || timersMax <= 0) return [];
-  const bounds = { from: timerBound(-Infinity), to: timerBound(timersBefore), limit: timersMax };
+function dueTimers(task: Task, request: PrefetchRequest): TimerEntry[] {
+  const { timersFrom = -Infinity, timersBefore, timersMax } = request;
+  if (timersBefore <= Math.max(task.timersFrom, timersFrom) || timersMax <= 0) return [];
+  const bounds = { from: timerBound(timersFrom), to: timerBound(timersBefore), limit: timersMax };
   const timers = [...task.table.range(bounds)].map(({ key }) => timerOf(key));
+  if (timersFrom > task.timersFrom) return timers;
   if (timers.length < timersMax && task.stored === task.current) task.timersFrom = timers[0]?.time ?? timersBefore;
   return timers;
 }

@@ -13,8 +13,10 @@
 import type { Readable } from 'node:stream';
 import { EngineError, invariant } from '../../schemas/errors.js';
 import { importSnapshot } from '../queries/snapshot.js';
-import { DEFAULT_TASK_OPTIONS, Task } from '../runtime/task.js';
-import type { TaskEnvironment, TaskOptions } from '../runtime/task.js';
+import { Task } from '../runtime/task.js';
+import { DEFAULT_TASK_OPTIONS } from '../runtime/task-options.js';
+import type { TaskEnvironment } from '../runtime/task.js';
+import type { TaskOptions } from '../runtime/task-options.js';
 import { TaskMeta } from '../runtime/task-meta.js';
 import type { StateStore, TaskHead } from '../state/state-store.js';
 import { taskName } from '../state/state-store.js';

@@ -8,6 +8,7 @@ import { EngineError, isEngineError } from '../../schemas/errors.js';
 import type { EventLog, LogRecord, Origin, ReadLimits } from '../log/event-log.js';
 import { faultOf } from './fault.js';
 import type { Fault } from './fault.js';
+import type { Row } from './row.js';
 import type { AnyStage, RuntimeRecord } from './topology.js';
 
 export interface InputEntry {
@@ -22,10 +23,14 @@ export interface InputEntry {
   fault: Fault | undefined;
   /** Set when the record is for the runtime and not for operators. */
   runtime: RuntimeRecord | undefined;
+  /** Of the entry's key; put here by whoever loads it. */
+  row: Row | undefined;
 }
 
 export interface InputBatch {
   readonly entries: readonly InputEntry[];
+  /** Of all values. */
+  readonly bytes: number;
   /** No entry's time is higher. */
   readonly highestTime: number;
   readonly nextOffset: number;
@@ -43,14 +48,16 @@ export class InputReader {
     const { records, nextOffset } = await this.log.read(this.stage.input, this.partition, from, limits);
     const entries: InputEntry[] = [];
     let highestTime = -Infinity;
+    let bytes = 0;
     for (const logged of records) {
       // A log client may still deliver what it fetched before a seek.
       if (logged.offset < from) continue;
       const entry = this.decode(logged, known.size === 0 ? undefined : known.get(logged.offset));
       if (entry.time > highestTime) highestTime = entry.time;
+      bytes += logged.value.length;
       entries.push(entry);
     }
-    return { entries, highestTime, nextOffset };
+    return { entries, bytes, highestTime, nextOffset };
   }
 
   private decode(logged: LogRecord, known: Fault | undefined): InputEntry {
@@ -63,6 +70,7 @@ export class InputReader {
       time: -Infinity,
       fault: known,
       runtime: undefined,
+      row: undefined,
     };
     try {
       const record = this.stage.codec.decode(logged.value) as unknown;

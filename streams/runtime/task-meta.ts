@@ -26,6 +26,8 @@ export class TaskMeta {
   /** Outputs emitted so far on account of the record at the head's offset, by operator: timers fired before it. */
   emitted = new Map<string, number>();
   private marks = new Map<string, Map<string, Mark>>();
+  /** The mark found last: outputs come in runs of one source and operator. */
+  private latest: { readonly source: string; readonly operator: string; readonly mark: Mark } | undefined;
 
   /** Whether an output was seen before; changes nothing. */
   hasSeen(origin: Origin): boolean {
@@ -35,34 +37,29 @@ export class TaskMeta {
 
   /** Whether an output was not seen before; remembers it. Outputs of one (source, operator) arrive in order or again. */
   admit(origin: Origin): boolean {
-    let operators = this.marks.get(origin.source);
-    if (operators === undefined) {
-      operators = new Map();
-      this.marks.set(origin.source, operators);
-      if (this.marks.size > SOURCES_MAX) this.marks.delete(this.marks.keys().next().value!);
-    }
-    const mark = operators.get(origin.operator);
-    if (mark === undefined) {
-      operators.set(origin.operator, { offset: origin.offset, index: origin.index });
-      return true;
-    }
+    const { latest } = this;
+    const isRun = latest !== undefined && latest.source === origin.source && latest.operator === origin.operator;
+    const mark = isRun ? latest.mark : this.markOf(origin);
     if (!isAbove(origin, mark)) return false;
     mark.offset = origin.offset;
     mark.index = origin.index;
     return true;
   }
 
-  clone(): TaskMeta {
-    const copy = new TaskMeta();
-    copy.streamTime = this.streamTime;
-    copy.tickOwner = this.tickOwner;
-    copy.emitted = new Map(this.emitted);
-    for (const [source, operators] of this.marks) {
-      const copied = new Map<string, Mark>();
-      for (const [operator, mark] of operators) copied.set(operator, { ...mark });
-      copy.marks.set(source, copied);
+  private markOf({ source, operator }: Origin): Mark {
+    let operators = this.marks.get(source);
+    if (operators === undefined) {
+      operators = new Map();
+      this.marks.set(source, operators);
+      if (this.marks.size > SOURCES_MAX) this.marks.delete(this.marks.keys().next().value!);
     }
-    return copy;
+    let mark = operators.get(operator);
+    if (mark === undefined) {
+      mark = { offset: -1, index: -1 };
+      operators.set(operator, mark);
+    }
+    this.latest = { source, operator, mark };
+    return mark;
   }
 
   encode(): Buffer {

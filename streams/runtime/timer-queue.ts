@@ -2,8 +2,9 @@
  * Timers of one batch: those loaded from the store because the batch's event times make them due, plus those set
  * while the batch runs. Fires in order of (time, operator, key); remembers what to add to and remove from the store.
  *
- * Timers beyond the batch's horizon are never held in the heap; they only pass through to the commit. A timer is found
- * by its key, of which the batch has few, so no identity has to be built and hashed for each.
+ * The horizon moves on while the batch does. Timers beyond it are not held in the heap: they wait, and most of them only
+ * pass through to the commit. A timer is found by its key, of which the batch has few, so no identity has to be built
+ * and hashed for each.
  */
 import { compareTimers } from '../memory/key-order.js';
 import type { TimerEntry } from '../state/state-store.js';
@@ -11,7 +12,7 @@ import type { TimerEntry } from '../state/state-store.js';
 /** What the batch knows of one timer. */
 interface Slot extends TimerEntry {
   /** It is in the store now, whatever the batch does with it. */
-  readonly isStored: boolean;
+  isStored: boolean;
   /** It is to be there after the batch. */
   isSet: boolean;
   isQueued: boolean;
@@ -20,22 +21,51 @@ interface Slot extends TimerEntry {
 export class TimerQueue {
   private readonly heap: Slot[] = [];
   private slots = new Map<string, Slot[]>();
-  private horizon = -Infinity;
+  /** Set while they were out of reach. */
+  private waiting: Slot[] = [];
+  /** All stored timers with time < horizon are here. */
+  horizon = -Infinity;
   private last: TimerEntry | undefined;
 
-  /** Starts a batch: `due` are all stored timers with time < horizon and, given `last`, all up to and with that one. */
-  begin(due: readonly TimerEntry[], horizon: number, last?: TimerEntry): void {
+  /** Starts a batch; nothing is in reach. */
+  begin(): void {
     this.heap.length = 0;
     this.slots = new Map();
+    this.waiting = [];
+    this.horizon = -Infinity;
+    this.last = undefined;
+  }
+
+  /**
+   * Moves the horizon: `due` are all stored timers from the old horizon on with time < the new one and, given `last`,
+   * all up to and with that one. Timers that were loaded before may be among them; they are as they were left.
+   */
+  extend(due: readonly TimerEntry[], horizon: number, last?: TimerEntry): void {
     this.horizon = horizon;
     this.last = last;
-    for (const timer of due) this.push(this.add(timer, true));
+    for (const timer of due) {
+      const known = this.find(timer);
+      if (known === undefined) this.push(this.add(timer, true));
+      else known.isStored = true;
+    }
+    if (this.waiting.length > 0) this.queueWaiting();
+  }
+
+  private queueWaiting(): void {
+    let kept = 0;
+    for (const slot of this.waiting) {
+      if (!this.isInReach(slot)) this.waiting[kept++] = slot;
+      else if (slot.isSet && !slot.isQueued) this.push(slot);
+    }
+    this.waiting.length = kept;
   }
 
   set(timer: TimerEntry): void {
     const slot = this.find(timer) ?? this.add(timer, false);
     slot.isSet = true;
-    if (!slot.isQueued && this.isInReach(timer)) this.push(slot);
+    if (slot.isQueued) return;
+    if (this.isInReach(timer)) this.push(slot);
+    else this.waiting.push(slot);
   }
 
   clear(timer: TimerEntry): void {

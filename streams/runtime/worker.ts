@@ -10,9 +10,12 @@ import type { AssignmentListener, Membership } from '../log/event-log.js';
 import type { Logger } from '../logger.js';
 import { taskName } from '../state/state-store.js';
 import { requireManifest } from './manifest.js';
-import { DEFAULT_TASK_OPTIONS, Task } from './task.js';
-import type { TaskEnvironment, TaskOptions, TaskStatistics } from './task.js';
+import { Task } from './task.js';
+import type { TaskEnvironment } from './task.js';
+import { DEFAULT_TASK_OPTIONS } from './task-options.js';
+import type { TaskOptions, TaskStatistics } from './task-options.js';
 import type { AnyStage, Topology } from './topology.js';
+import { Turn } from './turn.js';
 
 export interface WorkerOptions {
   readonly task: TaskOptions;
@@ -31,14 +34,17 @@ const IDLE_LOOK_MS = 250;
 export class StreamWorker {
   private readonly loops = new Map<string, TaskLoop>();
   private readonly memberships: Membership[] = [];
+  private readonly environment: TaskEnvironment;
   private readonly options: WorkerOptions;
   private paused = false;
 
   constructor(
     private readonly topology: Topology,
-    private readonly environment: TaskEnvironment,
+    environment: TaskEnvironment,
     options: Partial<WorkerOptions> & Pick<WorkerOptions, 'logger'>,
   ) {
+    // Where the store is a server, tasks gain from waiting for it at the same time.
+    this.environment = { ...environment, turn: environment.store.delivery === 'atomic' ? new Turn() : undefined };
     this.options = { task: DEFAULT_TASK_OPTIONS, idleTickAfterMs: 1_000, onStopped: () => undefined, ...options };
   }
 

@@ -64,7 +64,7 @@ export interface Prefetched {
   readonly commitId: string;
   /** One entry a key asked for, in that order; undefined where there is no row. Owned by the caller. */
   readonly rows: readonly (Buffer | undefined)[];
-  /** Timers with time < `timersBefore`, in order of (time, operator, key); at most `timersMax`. */
+  /** Timers due, in order of (time, operator, key); at most `timersMax`. */
   readonly timers: readonly TimerEntry[];
   /** Rows of the timers' keys, aligned with `timers`. */
   readonly timerRows: readonly (Buffer | undefined)[];
@@ -72,6 +72,8 @@ export interface Prefetched {
 
 export interface PrefetchRequest {
   readonly keys: readonly string[];
+  /** Event time, inclusive: earlier timers are of no interest, and may be left out. Absent: all are. */
+  readonly timersFrom?: number;
   /** Event time, exclusive. */
   readonly timersBefore: number;
   readonly timersMax: number;

@@ -11,8 +11,9 @@ import { MemoryLog } from '../memory/memory-log.js';
 import { MemoryStore } from '../memory/memory-store.js';
 import { seededRandom } from '../random.js';
 import { readCell } from '../runtime/row-bytes.js';
-import { DEFAULT_TASK_OPTIONS, Task } from '../runtime/task.js';
-import type { TaskOptions, TaskStatistics } from '../runtime/task.js';
+import { Task } from '../runtime/task.js';
+import { DEFAULT_TASK_OPTIONS } from '../runtime/task-options.js';
+import type { TaskOptions, TaskStatistics } from '../runtime/task-options.js';
 import type { Operator } from '../runtime/operator.js';
 import type { StageDeclaration } from '../runtime/topology.js';
 

@@ -8,7 +8,7 @@ import type { EventLog } from '../../streams/log/event-log.js';
 import { silentLogger } from '../../streams/logger.js';
 import type { MemoryLog } from '../../streams/memory/memory-log.js';
 import type { Random } from '../../streams/random.js';
-import type { TaskOptions } from '../../streams/runtime/task.js';
+import type { TaskOptions } from '../../streams/runtime/task-options.js';
 import type { Topology } from '../../streams/runtime/topology.js';
 import { StreamWorker } from '../../streams/runtime/worker.js';
 import { isEngineError } from '../../schemas/errors.js';

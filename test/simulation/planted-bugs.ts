@@ -4,6 +4,7 @@
  * Where the promise is kept by the store or the log, the port is wrapped; where it is kept inside the task, the method
  * is replaced while a run lasts. Nothing in the runtime knows of this.
  */
+import { TaskBatch } from '../../streams/runtime/task-batch.js';
 import { Task } from '../../streams/runtime/task.js';
 import type { Commit, CommitOutcome, StateStore, TaskHead, TaskId } from '../../streams/state/state-store.js';
 import { taskName } from '../../streams/state/state-store.js';
@@ -119,19 +120,26 @@ interface TaskInside {
     clock: { sleep(ms: number): Promise<void> };
   };
   head: TaskHead;
-  nextMeta: { streamTime: number };
   mayHaveUnsent: boolean;
-  cache: { clear(): void };
+}
+
+/** The inside of the work between two commits. */
+interface BatchInside {
+  meta: { streamTime: number };
   deferred: { time: number; offset: number } | undefined;
   isDeferring: boolean;
   fireBefore(time: number, offset: number): void;
 }
 
-type Method = (this: TaskInside, ...args: never[]) => unknown;
+type Method<T> = (this: T, ...args: never[]) => unknown;
+type Methods<T> = (original: (name: string) => Method<T>) => Record<string, Method<T>>;
 
-/** Replaces methods of all tasks until the returned function is called. */
-function replaceMethods(methods: (original: (name: string) => Method) => Record<string, Method>): () => void {
-  const prototype = Task.prototype as unknown as Record<string, Method>;
+/** Replaces methods of all tasks, or of all their batches, until the returned function is called. */
+const replaceMethods = (methods: Methods<TaskInside>): (() => void) => replaceIn(Task.prototype, methods);
+const replaceInBatches = (methods: Methods<BatchInside>): (() => void) => replaceIn(TaskBatch.prototype, methods);
+
+function replaceIn<T>(owner: object, methods: Methods<T>): () => void {
+  const prototype = owner as unknown as Record<string, Method<T>>;
   const replaced = methods((name) => prototype[name]!);
   const before = Object.keys(replaced).map((name) => [name, prototype[name]!] as const);
   for (const [name, method] of Object.entries(replaced)) prototype[name] = method;
@@ -166,14 +174,14 @@ const unorderedSends = (): (() => void) =>
 
 /** Timers fire once the whole batch is through. */
 const timersAtBatchEnd = (): (() => void) =>
-  replaceMethods((original) => {
+  replaceInBatches((original) => {
     const [fireBefore, processEntry, process] = [original('fireBefore'), original('processEntry'), original('process')];
     return {
-      fireBefore(this: TaskInside, ...args: [time: number, offset: number]) {
+      fireBefore(this: BatchInside, ...args: [time: number, offset: number]) {
         if (this.isDeferring) this.deferred = { time: args[0], offset: args[1] };
         else Reflect.apply(fireBefore, this, args);
       },
-      processEntry(this: TaskInside, ...args) {
+      processEntry(this: BatchInside, ...args) {
         this.isDeferring = true;
         try {
           Reflect.apply(processEntry, this, args);
@@ -181,7 +189,7 @@ const timersAtBatchEnd = (): (() => void) =>
           this.isDeferring = false;
         }
       },
-      async process(this: TaskInside, ...args) {
+      async process(this: BatchInside, ...args) {
         const end = await (Reflect.apply(process, this, args) as Promise<unknown>);
         const { deferred } = this;
         this.deferred = undefined;
@@ -193,9 +201,9 @@ const timersAtBatchEnd = (): (() => void) =>
 
 /** A tick counts whoever sent it. */
 const anybodysTick = (): (() => void) =>
-  replaceMethods(() => ({
-    timeToReach(this: TaskInside, entry: { time: number }) {
-      return Math.max(this.nextMeta.streamTime, entry.time);
+  replaceInBatches(() => ({
+    timeToReach(this: BatchInside, entry: { time: number }) {
+      return Math.max(this.meta.streamTime, entry.time);
     },
   }));
 

@@ -9,7 +9,7 @@ import type { EventLog, TopicSpec } from '../../streams/log/event-log.js';
 import { MemoryLog } from '../../streams/memory/memory-log.js';
 import { seededRandom } from '../../streams/random.js';
 import type { Random } from '../../streams/random.js';
-import type { TaskOptions } from '../../streams/runtime/task.js';
+import type { TaskOptions } from '../../streams/runtime/task-options.js';
 import type { Topology } from '../../streams/runtime/topology.js';
 import type { StateStore, TaskId } from '../../streams/state/state-store.js';
 import { taskName } from '../../streams/state/state-store.js';
@@ -128,6 +128,7 @@ function drawTaskOptions(random: Random): TaskOptions {
     batchRecordsMax: random.pick([1, 3, 8, 30]),
     batchBytesMax: random.pick([200, 1 << 20]),
     outputBytesMax: random.pick([1, 150, 1 << 20]),
+    chunkRecordsMax: random.pick([1, 2, 5, 1_000]),
     timersMax: random.pick([1, 2, 5, 1_000]),
     cacheBytesMax: random.pick([0, 3_000, 1 << 20]),
     sliceMs: random.pick([-1, Infinity]),

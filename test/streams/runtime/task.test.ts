@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { decodeRecord } from '../../../schemas/codec.js';
 import { ManualClock } from '../../../streams/clock.js';
 import { seededRandom } from '../../../streams/random.js';
-import { DEFAULT_TASK_OPTIONS, Task } from '../../../streams/runtime/task.js';
+import { Task } from '../../../streams/runtime/task.js';
+import { DEFAULT_TASK_OPTIONS } from '../../../streams/runtime/task-options.js';
 import type { Cell, Context, PublishContext } from '../../../streams/runtime/operator.js';
 import { TestDriver } from '../../../streams/testing/test-driver.js';
 import {
@@ -192,6 +193,7 @@ describe('batch cuts', () => {
   });
   const bounds = fc.record({
     batchRecordsMax: fc.integer({ min: 1, max: 7 }),
+    chunkRecordsMax: fc.integer({ min: 1, max: 4 }),
     timersMax: fc.integer({ min: 1, max: 3 }),
     outputBytesMax: fc.constantFrom(1, 40, 1 << 20),
     cacheBytesMax: fc.constantFrom(0, 1_000, 1 << 20),

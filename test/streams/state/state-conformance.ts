@@ -224,6 +224,9 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
         expect((await prefetch({ timersBefore: 6, timersMax: 3 })).timers).toEqual(sorted.slice(0, 3));
         expect((await prefetch({ timersBefore: -Infinity })).timers).toEqual([]);
         expect((await prefetch({ timersMax: 0 })).timers).toEqual([]);
+        // Earlier ones may be left out or not; what is asked for is there.
+        const from = (await prefetch({ timersFrom: 5, timersBefore: 6 })).timers;
+        expect(from.filter(({ time }) => time >= 5)).toEqual(sorted.filter(({ time }) => time === 5));
       });
 
       it('are added and removed by their whole identity, once', async () => {
