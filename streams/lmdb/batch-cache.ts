@@ -1,6 +1,6 @@
 /**
  * Batches of records kept in memory: those appended lately, so that live followers neither read nor decode them
- * again. Bounded by bytes; the batch used longest ago goes first. A batch is decoded when first asked for, once.
+ * again. Bounded by bytes; the batch used longest ago goes first. A batch is decoded when first asked for.
  */
 import type { LogRecord } from '../log/event-log.js';
 import { decodeBatch, readBatchHeader } from '../log/record-batch.js';
@@ -20,8 +20,15 @@ export class StoredBatch {
   get records(): readonly LogRecord[] {
     return (this.decoded ??= decodeBatch(this.bytes));
   }
+
+  /** To be called by a reader that is through: large batches are read once, and their records take much memory. */
+  forgetIfLarge(): void {
+    if (this.decoded !== undefined && this.decoded.length >= LARGE_BATCH_RECORDS) this.decoded = undefined;
+  }
 }
 
+/** Live batches are smaller, and several followers read them. */
+const LARGE_BATCH_RECORDS = 256;
 /** Records as objects take about as much memory again as their bytes. */
 const OBJECT_FACTOR = 2;
 const BATCH_OVERHEAD_BYTES = 256;

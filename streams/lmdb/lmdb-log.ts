@@ -123,15 +123,16 @@ export class LmdbLog implements EventLog, Participant {
   /** Throws what makes records unfit for a topic, before anything is staged. */
   requireAppendable(topic: string, records: readonly OutgoingRecord[]): void {
     const { partitions } = this.registry.storedTopic(topic);
-    let names = '';
+    let source = '';
+    let operator = '';
     for (const { key, partition, origin } of records) {
       if (partition !== undefined) requirePartition(topic, partition, partitions);
-      if (LONE_SURROGATE.test(key)) throw textInvalid(topic, key);
-      if (origin === undefined) continue;
+      requireText(topic, key);
       // Origins repeat from record to record.
-      const own = origin.source + origin.operator;
-      if (own !== names && LONE_SURROGATE.test(own)) throw textInvalid(topic, own);
-      names = own;
+      if (origin === undefined || (origin.source === source && origin.operator === operator)) continue;
+      ({ source, operator } = origin);
+      requireText(topic, source);
+      requireText(topic, operator);
     }
   }
 
@@ -140,11 +141,21 @@ export class LmdbLog implements EventLog, Participant {
     const partitions = this.partitions.get(topic)!;
     const timestamp = Math.floor(this.options.clock.now());
     return records.map((record) => {
-      const partition = record.partition ?? partitionFor(record.key, partitions.length);
-      const target = partitions[partition]!;
-      this.touched.add(target);
-      return { partition, offset: target.stage(record, timestamp) };
+      const partition = placeOf(record, partitions.length);
+      return { partition, offset: this.stageAt(partitions[partition]!, record, timestamp) };
     });
+  }
+
+  /** As `stage`, for outputs of a task, which nobody wants receipts for. */
+  stageOutputs(topic: string, records: readonly OutgoingRecord[]): void {
+    const partitions = this.partitions.get(topic)!;
+    const timestamp = Math.floor(this.options.clock.now());
+    for (const record of records) this.stageAt(partitions[placeOf(record, partitions.length)]!, record, timestamp);
+  }
+
+  private stageAt(target: LogPartition, record: OutgoingRecord, timestamp: number): number {
+    this.touched.add(target);
+    return target.stage(record, timestamp);
   }
 
   beforeCommit(): void {
@@ -223,6 +234,14 @@ export function sizeOf(records: readonly OutgoingRecord[]): number {
   let bytes = 0;
   for (const { key, value } of records) bytes += key.length + value.length + RECORD_OVERHEAD_BYTES;
   return bytes;
+}
+
+function placeOf({ partition, key }: OutgoingRecord, partitions: number): number {
+  return partition ?? partitionFor(key, partitions);
+}
+
+function requireText(topic: string, text: string): void {
+  if (LONE_SURROGATE.test(text)) throw textInvalid(topic, text);
 }
 
 function textInvalid(topic: string, text: string): EngineError {

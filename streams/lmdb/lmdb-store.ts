@@ -128,7 +128,7 @@ export class LmdbStore implements StateStore, Participant {
       for (const key of deletes) task.table.remove(key);
       for (const key of timersRemoved) task.table.remove(key);
       for (const key of timersAdded) task.table.put(key, TIMER_VALUE);
-      for (const { topic, records } of commit.outputs) this.log.stage(topic, records);
+      for (const { topic, records } of commit.outputs) this.log.stageOutputs(topic, records);
       const head = copyHead({ commitId: commit.next, offset: commit.offset, meta: commit.meta });
       this.putHead(task, { owner: commit.owner, head });
       return 'committed';

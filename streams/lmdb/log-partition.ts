@@ -114,6 +114,7 @@ export class LogPartition {
         }
       }
       position = batch.endOffset;
+      batch.forgetIfLarge();
     }
     return { records, nextOffset: end };
   }

@@ -16,6 +16,12 @@ import type { RowContent } from './row-draft.js';
 /** Encoding is synchronous, so one draft does. */
 const draft = new RowDraft();
 
+/**
+ * Most keys are met in a few batches and then not for long: their states as objects, eight times the size of their
+ * bytes, would be copied and marked by the garbage collector for nothing. Keys that are met often stay live.
+ */
+const COMMITS_TO_STAY_LIVE = 4;
+
 /** One key's cells. Not safe for concurrent use; owned by one task. */
 export class Row implements RowContent {
   readonly key: string;
@@ -24,6 +30,8 @@ export class Row implements RowContent {
   /** Set by every change; cleared by whoever has taken note of it. */
   changed = false;
   stored: Buffer | undefined;
+  /** Commits that stored the row since it was loaded. */
+  private commits = 0;
   /** Bits of the operators that asked to publish this row's values at the commit. */
   private publications = 0;
   readonly states: unknown[];
@@ -129,10 +137,19 @@ export class Row implements RowContent {
     return cells;
   }
 
-  /** The stored form, or undefined when nothing is left. */
+  /** The stored form, or undefined when nothing is left. States of a row that is seldom met are given up with it. */
   encode(): Buffer | undefined {
     this.stored = draft.assemble(this);
+    if (++this.commits < COMMITS_TO_STAY_LIVE) this.dropStates();
     return this.stored;
+  }
+
+  private dropStates(): void {
+    for (let ordinal = 0; ordinal < this.status.length; ordinal++) {
+      if (this.status[ordinal] !== LIVE) continue;
+      this.states[ordinal] = undefined;
+      this.status[ordinal] = STORED;
+    }
   }
 }
 
