@@ -180,6 +180,7 @@ withData(command(program, 'sql <query>', 'ask the warehouse; reading statements 
 
 command(program, 'evaluate [files...]', 'figures of models on real data; files of jobs/evaluations by name or path')
   .option('--all', 'every evaluation that comes with freshet')
+  .option('--report <html>', 'write a page with tables and plots')
   .option('--mapping <file|name>', 'other data: their mapping')
   .option('--file <file>', 'other data: interactions to learn from')
   .option('--test <file>', 'other data: what was kept back')

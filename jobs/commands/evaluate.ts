@@ -3,9 +3,9 @@
  *
  * Options lie over the file: the same protocol and models on other data (`--mapping`, `--file`, `--test`), or other
  * models on the same data. Without a file the options alone make the evaluation. `--all` runs every file that comes with
- * freshet.
+ * freshet, `--report` writes one HTML page of all of them.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EngineError, isEngineError } from '../../schemas/errors.js';
@@ -13,11 +13,13 @@ import { parseYaml } from '../../streams/yaml.js';
 import { parseEvaluation, placesOf, readEvaluationFile } from '../evaluate/load-evaluation.js';
 import { runEvaluation } from '../evaluate/run-evaluation.js';
 import type { EvaluationResult } from '../evaluate/run-evaluation.js';
+import { renderReport } from '../evaluate/report.js';
 import { summaryOf } from '../evaluate/summary.js';
 import type { CommandContext } from './command.js';
 
 export interface EvaluateOptions {
   readonly all?: boolean;
+  readonly report?: string | undefined;
   readonly mapping?: string | undefined;
   readonly file?: string | undefined;
   readonly test?: string | undefined;
@@ -50,6 +52,7 @@ export async function runEvaluate(
       context.terminal.say(failures.at(-1)!);
     }
   }
+  if (options.report !== undefined) writeFileSync(options.report, renderReport(results, failures));
   const [only] = results;
   if (paths.length < 2 && only !== undefined) context.terminal.result(summaryOf(only));
   else context.terminal.result({ evaluations: results.map(summaryOf), failures });

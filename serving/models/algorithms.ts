@@ -13,6 +13,8 @@ const ALGORITHMS: Readonly<Record<string, () => Promise<Algorithm>>> = {
   ease: async () => (await import('./ease/ease.js')).ease,
   graph_filter: async () => (await import('./graph-filter/graph-filter.js')).graphFilter,
   popularity: async () => (await import('./popularity/popularity.js')).popularity,
+  item_knn: async () => (await import('./item-knn/item-knn.js')).itemKnn,
+  session_knn: async () => (await import('./session-knn/session-knn.js')).sessionKnn,
 };
 
 export const ALGORITHM_NAMES: readonly string[] = Object.keys(ALGORITHMS);
