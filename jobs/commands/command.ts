@@ -6,7 +6,7 @@ import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
 import { createLogger } from '../../streams/logger.js';
 import type { Logger } from '../../streams/logger.js';
-import { DEFAULT_TASK_OPTIONS } from '../../streams/runtime/task.js';
+import { DEFAULT_TASK_OPTIONS } from '../../streams/runtime/task-options.js';
 import type { Random } from '../../streams/random.js';
 import { freshetConfig } from '../config.js';
 import type { FreshetConfig } from '../config.js';
