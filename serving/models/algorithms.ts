@@ -15,6 +15,8 @@ const ALGORITHMS: Readonly<Record<string, () => Promise<Algorithm>>> = {
   popularity: async () => (await import('./popularity/popularity.js')).popularity,
   item_knn: async () => (await import('./item-knn/item-knn.js')).itemKnn,
   session_knn: async () => (await import('./session-knn/session-knn.js')).sessionKnn,
+  rnn: async () => (await import('./rnn/rnn.js')).rnn,
+  transformer: async () => (await import('./transformer/transformer.js')).transformer,
 };
 
 export const ALGORITHM_NAMES: readonly string[] = Object.keys(ALGORITHMS);

@@ -36,6 +36,9 @@ export interface PackedMatrix {
   readonly address: number;
 }
 
+/** A side of a small product: where it starts, and bytes from row to row and from column to column. */
+export type Operand = readonly [address: number, rowBytes: number, columnBytes: number];
+
 /** WebAssembly has no type declarations without the browser's library; these are the parts used. */
 export interface WasmMemory {
   readonly buffer: SharedArrayBuffer;
@@ -133,6 +136,22 @@ export class Kernels {
         depth,
       });
     }
+  }
+
+  /**
+   * target = left · right for small matrices inside others, named by byte addresses and strides so that a loop over
+   * heads and sequences makes no objects. Nothing is checked. `columns` is a multiple of 8, depth at most 512; rows of
+   * the right side beyond its end are read when they were rounded up.
+   */
+  productAt(
+    [rows, columns, depth]: readonly [rows: number, columns: number, depth: number],
+    [left, leftRow, leftColumn]: Operand,
+    [right, rightRow, rightColumn]: Operand,
+    [target, targetRow]: readonly [address: number, rowBytes: number],
+  ): void {
+    this.useScratch(depth * columns);
+    this.exports.pack(right, rightRow, rightColumn, depth, columns, this.scratch);
+    this.exports.product(rows, columns, depth, left, leftRow, leftColumn, this.scratch, target, targetRow, 0);
   }
 
   /** Copies a right-hand side into panels; valid until `release` goes below it or its source changes. */

@@ -1,0 +1,161 @@
+/**
+ * Settings that all sequence models share, and what a preset makes of those left open.
+ *
+ * `auto` looks at how many interactions there are to learn from and at nothing else. What a person sets is taken as it
+ * is; 0 leaves a number to the preset.
+ */
+import { setting, z } from '../../../streams/config.js';
+
+export const sharedSettings = {
+  preset: setting.choice(['auto', 'small', 'full'], {
+    default: 'auto',
+    description:
+      'What numbers left at 0 become: full as published, small for little data, auto by the number of interactions.',
+  }),
+  length: setting.integer({
+    default: 50,
+    min: 2,
+    max: 512,
+    unit: 'items',
+    description: 'Newest items a person is known by; memory and time of the live path grow with it.',
+  }),
+  dimensions: setting.integer({
+    default: 0,
+    min: 0,
+    max: 1_024,
+    description: 'Width of item vectors and hidden rows, a multiple of 8; time and memory grow with it.',
+  }),
+  dropout: setting.of(z.number().min(0).max(0.9).optional(), {
+    description: 'Share of activations dropped while training; absent: as the preset says.',
+  }),
+  batchSize: setting.integer({
+    default: 0,
+    min: 0,
+    max: 8_192,
+    unit: 'sequences',
+    description: 'Sequences in a step; they are packed, without padding.',
+  }),
+  learningRate: setting.number({ default: 0, min: 0, max: 1, description: 'Largest learning rate.' }),
+  warmupSteps: setting.integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: 'steps',
+    description: 'Steps in which the learning rate rises.',
+  }),
+  weightDecay: setting.number({ default: 0.01, min: 0, max: 1, description: 'Decoupled weight decay.' }),
+  stepsMax: setting.integer({
+    default: 100_000,
+    min: 1,
+    max: 10_000_000,
+    unit: 'steps',
+    description: 'Steps at most; training time grows with it.',
+  }),
+  epochsMax: setting.integer({
+    default: 0,
+    min: 0,
+    max: 10_000,
+    unit: 'epochs',
+    description: 'Passes over the data at most.',
+  }),
+  validationShare: setting.number({
+    default: 0.1,
+    min: 0,
+    max: 0.5,
+    description: 'Share of rows whose last item is kept back for early stopping where the data bring no validation.',
+  }),
+  validationQuestions: setting.integer({
+    default: 4_000,
+    min: 1,
+    max: 1_000_000,
+    unit: 'rows',
+    description: 'Validation questions at most, drawn.',
+  }),
+  patience: setting.integer({
+    default: 5,
+    min: 1,
+    max: 1_000,
+    unit: 'epochs',
+    description: 'Validations without a better NDCG@10 before training stops.',
+  }),
+  shortSequence: setting.integer({
+    default: 3,
+    min: 1,
+    max: 50,
+    unit: 'items',
+    description: 'With fewer items than this a person gets, half and half, what usually follows the last item.',
+  }),
+};
+
+/** Settings of models whose loss is over items one by one (transformer, rnn). */
+export const lossSettings = {
+  loss: setting.choice(['softmax', 'one_negative'], {
+    default: 'softmax',
+    description: 'softmax over sampled items with logQ correction, or binary against one random item.',
+  }),
+  negatives: setting.integer({
+    default: 1_024,
+    min: 8,
+    max: 65_536,
+    unit: 'items',
+    description: 'Items sampled for a batch of the softmax; as many as there are makes it exact. Time grows with it.',
+  }),
+  similarity: setting.choice(['cosine', 'dot'], {
+    default: 'cosine',
+    description: 'How a hidden row is compared with item vectors.',
+  }),
+  cosineScale: setting.number({
+    default: 16,
+    min: 1,
+    max: 100,
+    description: 'Cosines are multiplied by this before the softmax.',
+  }),
+};
+
+/** What the shared keys hold once loaded. */
+export interface SharedValues {
+  readonly preset: 'auto' | 'small' | 'full';
+  readonly length: number;
+  readonly dimensions: number;
+  readonly dropout?: number | undefined;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  readonly weightDecay: number;
+  readonly stepsMax: number;
+  readonly epochsMax: number;
+  readonly validationShare: number;
+  readonly validationQuestions: number;
+  readonly patience: number;
+  readonly shortSequence: number;
+}
+
+/** The numbers a preset decides. `warmupSteps` 0: a twentieth of the steps that will be taken. */
+export interface PresetNumbers {
+  readonly dimensions: number;
+  readonly dropout: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  readonly epochsMax: number;
+}
+
+/** Fewer interactions than this are little data. */
+export const SMALL_INTERACTIONS = 5_000_000;
+
+/** The preset's numbers with what was set put in their place: a setting that is 0 or absent is left open. */
+export function planOf<N extends PresetNumbers>(
+  values: SharedValues,
+  interactions: number,
+  presets: Readonly<Record<'small' | 'full', N>>,
+): N {
+  const auto = interactions < SMALL_INTERACTIONS ? 'small' : 'full';
+  const numbers = presets[values.preset === 'auto' ? auto : values.preset];
+  const set = values as unknown as Readonly<Record<string, number | undefined>>;
+  const chosen = Object.keys(numbers).flatMap((key) => {
+    const value = set[key];
+    // Dropout is left open by leaving it out: none at all is a choice.
+    return value === undefined || (value === 0 && key !== 'dropout') ? [] : [[key, value]];
+  });
+  return { ...numbers, ...Object.fromEntries(chosen) } as N;
+}
