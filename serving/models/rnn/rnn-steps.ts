@@ -5,10 +5,19 @@
  * a state that took as many is started again from its newest half, as the transformer's is.
  */
 import type { EncoderSteps } from '../sequential/encoder.js';
-import { normaliseRows } from '../sequential/layers.js';
+import { type Dense, type LayerNorm, normaliseRows } from '../sequential/layers.js';
+import type { Parameters } from '../sequential/parameters.js';
 import type { PackedMatrix } from '../tensors/kernels.js';
 import { stepRow } from './gated-unit.js';
-import type { RnnEncoder } from './rnn-encoder.js';
+
+/** What a step reads of the encoder. */
+export interface RnnParts {
+  readonly parameters: Parameters;
+  readonly length: number;
+  readonly inputs: Dense;
+  readonly recurrence: Dense;
+  readonly lastNorm: LayerNorm;
+}
 
 export class RnnSteps implements EncoderSteps {
   readonly stateFloats: number;
@@ -16,7 +25,7 @@ export class RnnSteps implements EncoderSteps {
   private readonly inputs: PackedMatrix;
   private readonly recurrence: PackedMatrix;
 
-  constructor(private readonly encoder: RnnEncoder) {
+  constructor(private readonly encoder: RnnParts) {
     const { kernels, dimensions } = encoder.parameters;
     this.stateFloats = dimensions;
     this.keptItems = Math.floor(encoder.length / 2);

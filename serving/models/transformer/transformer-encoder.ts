@@ -18,25 +18,8 @@ import type { PackedBatch } from '../sequential/packed-batch.js';
 import type { Parameter, Parameters } from '../sequential/parameters.js';
 import type { Matrix } from '../tensors/kernels.js';
 import { attend, attendBackward, type AttentionTrace } from './attention.js';
+import type { TransformerLayer, TransformerParts, TransformerShape } from './transformer-parts.js';
 import { TransformerSteps } from './transformer-steps.js';
-
-export interface TransformerShape {
-  readonly length: number;
-  readonly dimensions: number;
-  readonly heads: number;
-  readonly layers: number;
-  readonly feedForward: number;
-  readonly dropout: number;
-}
-
-export interface TransformerLayer {
-  readonly attentionNorm: LayerNorm;
-  readonly projection: Dense;
-  readonly output: Dense;
-  readonly forwardNorm: LayerNorm;
-  readonly widen: Dense;
-  readonly narrow: Dense;
-}
 
 /** What a layer's gradient needs of its forward pass. */
 interface LayerTrace {
@@ -63,7 +46,7 @@ interface Trace {
   readonly lastScale: Float32Array;
 }
 
-export class TransformerEncoder implements Encoder {
+export class TransformerEncoder implements Encoder, TransformerParts {
   readonly positions: Parameter;
   readonly layers: readonly TransformerLayer[];
   readonly lastNorm: LayerNorm;

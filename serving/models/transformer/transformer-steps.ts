@@ -12,7 +12,7 @@
 import type { EncoderSteps } from '../sequential/encoder.js';
 import { addInto, type Dense, normaliseRows, rectify } from '../sequential/layers.js';
 import type { Matrix, PackedMatrix } from '../tensors/kernels.js';
-import type { TransformerEncoder, TransformerLayer } from './transformer-encoder.js';
+import type { TransformerLayer, TransformerParts } from './transformer-parts.js';
 
 interface PackedLayer {
   readonly layer: TransformerLayer;
@@ -28,7 +28,7 @@ export class TransformerSteps implements EncoderSteps {
   private readonly layers: readonly PackedLayer[];
   private readonly scores: Float64Array;
 
-  constructor(private readonly encoder: TransformerEncoder) {
+  constructor(private readonly encoder: TransformerParts) {
     const { layers, length, dimensions } = encoder.shape;
     this.stateFloats = layers * 2 * length * dimensions;
     this.keptItems = Math.floor(length / 2);
@@ -44,7 +44,7 @@ export class TransformerSteps implements EncoderSteps {
   }
 
   isFull(count: number): boolean {
-    return count >= this.encoder.length;
+    return count >= this.encoder.shape.length;
   }
 
   take(state: Float32Array, count: number, items: Int32Array, hidden: Float32Array): void {
@@ -81,7 +81,7 @@ export class TransformerSteps implements EncoderSteps {
       normaliseRows(x.values, normalised.values, x.rows, part.gain.value.values, part.bias.value.values);
     norm(layer.attentionNorm);
     const qkv = this.dense(layer.projection, packed.projection, normalised);
-    const values = this.encoder.length * width;
+    const values = this.encoder.shape.length * width;
     for (let r = 0; r < x.rows; r++) {
       const at = r * 3 * width;
       state.set(qkv.values.subarray(at + width, at + 2 * width), (count + r) * width);

@@ -4,10 +4,8 @@ import type { PackedBatch } from '../../../../serving/models/sequential/packed-b
 import { Parameters } from '../../../../serving/models/sequential/parameters.js';
 import { RnnEncoder } from '../../../../serving/models/rnn/rnn-encoder.js';
 import { Kernels } from '../../../../serving/models/tensors/kernels.js';
-import {
-  TransformerEncoder,
-  type TransformerShape,
-} from '../../../../serving/models/transformer/transformer-encoder.js';
+import { TransformerEncoder } from '../../../../serving/models/transformer/transformer-encoder.js';
+import type { TransformerShape } from '../../../../serving/models/transformer/transformer-parts.js';
 import { seededRandom } from '../../../../streams/random.js';
 
 export const ITEMS = 21;

@@ -42,7 +42,8 @@ export function transformerHidden(
         tf.slice(qkv, [0, which * width + head * headWidth], [n, headWidth]) as Tensor2D;
       const attended = Array.from({ length: heads }, (_, head) => {
         const scores = tf.div(tf.matMul(slice(0, head), slice(1, head), false, true), Math.sqrt(headWidth));
-        return tf.matMul(tf.softmax(tf.add(scores, tf.tensor2d(future))) as Tensor2D, slice(2, head));
+        const chances: Tensor = tf.softmax(tf.add(scores, tf.tensor2d(future)));
+        return tf.matMul(chances as Tensor2D, slice(2, head));
       });
       x = tf.add(x, dense(tf.concat(attended, 1), `layer-${i}-output`));
       const wide = tf.relu(dense(norm(x, `layer-${i}-forward-norm`), `layer-${i}-widen`));
@@ -50,7 +51,7 @@ export function transformerHidden(
     }
     return norm(x, 'last-norm');
   });
-  return tf.concat(outputs, 0) as Tensor2D;
+  return tf.concat<Tensor2D>(outputs as Tensor2D[], 0);
 }
 
 export function rnnHidden(library: TensorLibrary, named: Named, parameters: Parameters, batch: PackedBatch): Tensor2D {
