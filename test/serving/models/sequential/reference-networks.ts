@@ -42,8 +42,8 @@ export function transformerHidden(
         tf.slice(qkv, [0, which * width + head * headWidth], [n, headWidth]) as Tensor2D;
       const attended = Array.from({ length: heads }, (_, head) => {
         const scores = tf.div(tf.matMul(slice(0, head), slice(1, head), false, true), Math.sqrt(headWidth));
-        const chances: Tensor = tf.softmax(tf.add(scores, tf.tensor2d(future)));
-        return tf.matMul(chances as Tensor2D, slice(2, head));
+        const chances = tf.softmax(tf.add(scores, tf.tensor2d(future)));
+        return tf.matMul(chances, slice(2, head));
       });
       x = tf.add(x, dense(tf.concat(attended, 1), `layer-${i}-output`));
       const wide = tf.relu(dense(norm(x, `layer-${i}-forward-norm`), `layer-${i}-widen`));
