@@ -5,6 +5,8 @@
  * same. Stages run by themselves once `start` was called; evaluation steps them by hand instead.
  */
 import type { FreshetConfig } from '../config.js';
+import { openStorage } from './storage.js';
+import type { Storage } from './storage.js';
 import { TOPICS, topicName } from '../../schemas/topics.js';
 import { createEngineTopology, engineTopics, ONLINE_SPACE } from '../../operators/engine-topology.js';
 import type { EngineTopology } from '../../operators/engine-topology.js';
@@ -12,17 +14,11 @@ import type { CatalogueItem } from '../../operators/user/catalogue.js';
 import { createItemStateApply } from '../../serving/node/item-state.js';
 import { ItemTables } from '../../serving/tables/item-tables.js';
 import type { Clock } from '../../streams/clock.js';
-import type { EventLog } from '../../streams/log/event-log.js';
 import type { Logger } from '../../streams/logger.js';
-import { MemoryLog } from '../../streams/memory/memory-log.js';
-import { MemoryStore } from '../../streams/memory/memory-store.js';
-import { openEmbeddedStorage } from '../../streams/lmdb/index.js';
-import type { StorageStats, SyncPolicy } from '../../streams/lmdb/index.js';
 import type { Random } from '../../streams/random.js';
 import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { StreamWorker } from '../../streams/runtime/worker.js';
 import { taskOptionsOf } from '../../streams/section.js';
-import type { StateStore } from '../../streams/state/state-store.js';
 
 export interface EngineOptions {
   readonly config: FreshetConfig;
@@ -36,14 +32,6 @@ export interface EngineOptions {
   readonly onStopped?: (error: unknown) => void;
   /** Items were deleted or are not available any more: they must leave open feeds. */
   readonly onItemsWithdrawn?: (itemIds: readonly string[]) => void;
-}
-
-export interface Storage {
-  readonly log: EventLog;
-  readonly store: StateStore;
-  flushed(): Promise<void>;
-  stats(): StorageStats | undefined;
-  close(): Promise<void>;
 }
 
 export class Engine {
@@ -135,18 +123,4 @@ export function catalogueItemOf(tables: ItemTables, itemId: string): CatalogueIt
   if (entry === undefined) return undefined;
   const categories = entry.categories.map((category) => tables.catalogue.categoryName(category));
   return { categories, brand: entry.brand, tags: entry.tags };
-}
-
-async function openStorage(options: EngineOptions): Promise<Storage> {
-  const { directory, clock, random, config } = options;
-  if (directory === undefined) {
-    const log = new MemoryLog({ clock });
-    const store = new MemoryStore({ delivery: 'atomic', log });
-    return { log, store, flushed: () => Promise.resolve(), stats: () => undefined, close: () => log.close() };
-  }
-  return openEmbeddedStorage({ directory, sync: syncPolicyOf(config), clock, random: random.stream('storage') });
-}
-
-function syncPolicyOf({ streams }: FreshetConfig): SyncPolicy {
-  return streams.sync === 'interval' ? { intervalMs: streams.syncIntervalMs } : streams.sync;
 }

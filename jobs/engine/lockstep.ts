@@ -14,7 +14,7 @@ import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { Task } from '../../streams/runtime/task.js';
 import type { TaskOptions } from '../../streams/runtime/task-options.js';
 import type { Topology } from '../../streams/runtime/topology.js';
-import type { Storage } from './engine.js';
+import type { Storage } from './storage.js';
 
 export interface LockstepOptions {
   readonly topology: Topology;

@@ -25,7 +25,7 @@ import type { Random } from '../../streams/random.js';
 import { taskOptionsOf } from '../../streams/section.js';
 import type { FreshetConfig } from '../config.js';
 import { catalogueItemOf } from '../engine/engine.js';
-import type { Storage } from '../engine/engine.js';
+import type { Storage } from '../engine/storage.js';
 import { stageUsersConfigOf } from '../engine/serving.js';
 import { LockstepScheduler } from '../engine/lockstep.js';
 import type { ConvertedRecord } from '../import/row-converter.js';
