@@ -9,6 +9,9 @@
 
 /** Package -> the file (a regular expression) that may import it. */
 const OWNERS = {
+  sharp: 'serving/models/content/encoders/picture[.]ts',
+  'onnxruntime-node': 'serving/models/content/encoders/onnx-session[.]ts',
+  '@huggingface/tokenizers': 'serving/models/content/encoders/sentence-transformer[.]ts',
   '@tensorflow/tfjs': 'serving/models/tensors/tensor-library[.]ts',
   '@tensorflow/tfjs-backend-wasm': 'serving/models/tensors/tensor-library[.]ts',
   '@clickhouse/client': 'streams/warehouse/clickhouse-[a-z-]+[.]ts',

@@ -12,6 +12,8 @@ const ALGORITHMS: Readonly<Record<string, () => Promise<Algorithm>>> = {
   ials: async () => (await import('./ials/ials.js')).ials,
   ease: async () => (await import('./ease/ease.js')).ease,
   graph_filter: async () => (await import('./graph-filter/graph-filter.js')).graphFilter,
+  category_popularity: async () => (await import('./category-popularity/category-popularity.js')).categoryPopularity,
+  content: async () => (await import('./content/content.js')).content,
   popularity: async () => (await import('./popularity/popularity.js')).popularity,
   item_knn: async () => (await import('./item-knn/item-knn.js')).itemKnn,
   session_knn: async () => (await import('./session-knn/session-knn.js')).sessionKnn,
