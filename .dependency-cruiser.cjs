@@ -20,9 +20,11 @@ const OWNERS = {
   commander: 'jobs/cli[.]ts',
   'csv-parse': 'jobs/import/[^/]+[.]ts',
   fastify: 'serving/http/server[.]ts',
+  kafkajs: 'streams/kafka/kafka-client[.]ts',
   lmdb: 'streams/lmdb/environment[.]ts',
   pino: 'streams/logger[.]ts',
   'prom-client': 'streams/metrics[.]ts',
+  snappyjs: 'streams/kafka/compression[.]ts',
   // The server, and the client of the benchmark's own process.
   ws: '(serving/feed/feed-server|jobs/bench/load-client)[.]ts',
   yaml: 'streams/yaml[.]ts',

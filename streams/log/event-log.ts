@@ -16,6 +16,8 @@ export interface TopicSpec {
   readonly class: DeliveryClass;
   /** Records older than this, ms since they were appended, may be removed from the front. */
   readonly retentionMs?: number | undefined;
+  /** Outside readers see each output once: logs that several processes write to send it in transactions. */
+  readonly exact?: boolean | undefined;
 }
 
 /**
@@ -72,6 +74,7 @@ export interface PartitionBounds {
 
 export interface AppendReceipt {
   readonly partition: number;
+  /** -1 for an output of an exact topic that an earlier try had appended. */
   readonly offset: number;
 }
 
@@ -89,6 +92,8 @@ export interface Hint {
 export type AssignmentListener = (partitions: readonly number[]) => Promise<void>;
 
 export interface Membership {
+  /** Tells tools that watch the group's lag how far a partition was read. Nothing depends on it; may be absent. */
+  report?(partition: number, offset: number): void;
   leave(): Promise<void>;
 }
 

@@ -86,6 +86,10 @@ export class TopicRegistry {
     return subscribe(this.appendListeners, topic, listener);
   }
 
+  hasAppendListeners(topic: string): boolean {
+    return this.appendListeners.has(topic);
+  }
+
   /** Tells listeners, soon, that a partition grew. */
   notifyAppended(topic: string, partition: number): void {
     if (!this.appendListeners.has(topic)) return;

@@ -26,6 +26,8 @@ export interface KafkaServer {
   readonly saslBrokers: readonly string[];
   /** Listeners with TLS; empty unless asked for. */
   readonly tlsBrokers: readonly string[];
+  /** Listeners that tell clients to come by way of a proxy; empty unless asked for. */
+  readonly proxiedPorts: readonly number[];
   readonly directory: string;
   /** Waits until every running broker answers. */
   ready(): Promise<void>;
@@ -41,6 +43,8 @@ export interface KafkaOptions {
   readonly sasl?: { readonly username: string; readonly password: string };
   /** PKCS12 key store of the server, for a TLS listener. */
   readonly tls?: { readonly keystore: string; readonly password: string };
+  /** Port of a proxy in front of the (only) broker. */
+  readonly proxyPort?: number;
   readonly heapMb?: number;
   readonly detached?: boolean;
 }
@@ -105,9 +109,15 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
   const { brokers: count = 1 } = options;
   const jars = await installKafka();
   const directory = createServerDirectory('kafka');
-  const ports = await freePorts(count * 4);
+  const ports = await freePorts(count * 5);
   const portsOf = (kind: number): number[] => ports.slice(kind * count, (kind + 1) * count);
-  const [plain, controller, sasl, tls] = [portsOf(0), portsOf(1), portsOf(2), portsOf(3)];
+  const [plain, controller, sasl, tls, proxied] = [0, 1, 2, 3, 4].map(portsOf) as [
+    number[],
+    number[],
+    number[],
+    number[],
+    number[],
+  ];
   const nodes: KafkaNode[] = [];
   const addresses = (list: readonly number[]): string[] => list.map((port) => `${HOST}:${port}`);
   const probe = new KafkaProbe(addresses(plain));
@@ -123,7 +133,8 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
     for (let i = 0; i < count; i++) {
       const folder = join(directory, `broker-${i + 1}`);
       mkdirSync(folder);
-      const place = { id: i + 1, plain: plain[i]!, controller, sasl: sasl[i]!, tls: tls[i]!, folder };
+      const own = { plain: plain[i]!, sasl: sasl[i]!, tls: tls[i]!, proxied: proxied[i]! };
+      const place = { id: i + 1, ...own, controller, folder };
       const file = join(folder, 'server.properties');
       writeFileSync(file, properties(place, options));
       await format(jars, file, options);
@@ -139,6 +150,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
     brokers: addresses(plain),
     saslBrokers: options.sasl === undefined ? [] : addresses(sasl),
     tlsBrokers: options.tls === undefined ? [] : addresses(tls),
+    proxiedPorts: options.proxyPort === undefined ? [] : proxied,
     directory,
     ready,
     release: () => probe.close(),
@@ -153,6 +165,7 @@ interface Place {
   readonly controller: readonly number[];
   readonly sasl: number;
   readonly tls: number;
+  readonly proxied: number;
   readonly folder: string;
 }
 
@@ -170,11 +183,18 @@ function properties(place: Place, options: KafkaOptions): string {
     listeners.push(`TLS://${HOST}:${place.tls}`);
     protocols.push('TLS:SSL');
   }
+  const advertised = listeners.filter((listener) => !listener.startsWith('CONTROLLER'));
+  if (options.proxyPort !== undefined) {
+    listeners.push(`PROXIED://${HOST}:${place.proxied}`);
+    advertised.push(`PROXIED://${HOST}:${options.proxyPort}`);
+    protocols.push('PROXIED:PLAINTEXT');
+  }
   const all: Record<string, string> = {
     'process.roles': 'broker,controller',
     'node.id': String(id),
     'controller.quorum.voters': controller.map((port, i) => `${i + 1}@${HOST}:${port}`).join(),
     listeners: listeners.join(),
+    'advertised.listeners': advertised.join(),
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': protocols.join(),
     'inter.broker.listener.name': 'PLAINTEXT',

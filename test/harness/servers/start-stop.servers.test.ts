@@ -3,14 +3,13 @@ import { existsSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { needsKafka, needsRedis } from './needs.js';
+import { describeWithKafka, describeWithRedis } from './needs.js';
 import { startKafka } from './kafka.js';
 import { startRedis, startRedisCluster } from './redis.js';
 import { createServerDirectory, removeServerDirectory, WATCHED } from './server-process.js';
 
-describe('servers under test', () => {
-  it('starts a Redis server, kills it, brings it back with its data, and leaves nothing', async (context) => {
-    needsRedis(context);
+describeWithRedis('Redis under test', () => {
+  it('starts a Redis server, kills it, brings it back with its data, and leaves nothing', async () => {
     const server = await startRedis();
     expect(server.process.isRunning).toBe(true);
     await server.process.kill();
@@ -20,16 +19,16 @@ describe('servers under test', () => {
     expect(existsSync(server.directory)).toBe(false);
   });
 
-  it('starts a Redis cluster with replicas', { timeout: 60_000 }, async (context) => {
-    needsRedis(context);
+  it('starts a Redis cluster with replicas', { timeout: 60_000 }, async () => {
     const cluster = await startRedisCluster({ masters: 3, replicasPerMaster: 1 });
     expect(new Set(cluster.addresses).size).toBe(6);
     await cluster.stop();
     expect(cluster.nodes.every(({ process }) => !process.isRunning)).toBe(true);
   });
+});
 
-  it('starts three Kafka brokers, of which one may go and come back', { timeout: 180_000 }, async (context) => {
-    needsKafka(context);
+describeWithKafka('Kafka under test', () => {
+  it('starts three Kafka brokers, of which one may go and come back', { timeout: 180_000 }, async () => {
     const server = await startKafka({ brokers: 3 });
     const [first] = server.nodes;
     await first!.process.kill();
@@ -38,8 +37,10 @@ describe('servers under test', () => {
     await server.stop();
     expect(existsSync(server.directory)).toBe(false);
   });
+});
 
-  it('ends a bound server when its starter is killed', async (context) => {
+describe('a bound server', () => {
+  it('ends when its starter is killed', async (context) => {
     if (!existsSync('/proc')) context.skip('there is no /proc to look for processes in');
     const directory = createServerDirectory('orphan');
     const script = join(mkdtempSync(join(tmpdir(), 'freshet-starter-')), 'starter.cjs');

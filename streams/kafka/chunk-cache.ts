@@ -1,0 +1,138 @@
+/**
+ * Record batches fetched lately, shared by all readers of this process, decoded when first read.
+ *
+ * Readers walk a partition a micro-batch at a time and fetch far more at once, several readers follow one topic, and what
+ * a long poll brought is read a moment later: the cache is where they meet.
+ *
+ * Invariant: a chunk holds every committed record from its start to its end, both known exactly; bytes are bounded.
+ */
+import type { LogBatch, LogRecord, ReadLimits } from '../log/event-log.js';
+import { decodeRecords, isAbortMarker, splitBatches, type StoredBatch } from './record-batch.js';
+import type { FetchedPartition } from './fetch-request.js';
+
+interface ChunkBatch {
+  readonly batch: StoredBatch;
+  /** Undone or of the broker's own: it has no records for readers. */
+  readonly isHidden: boolean;
+  records: readonly LogRecord[] | undefined;
+}
+
+export class Chunk {
+  readonly bytes: number;
+  /** Offset after the last batch. */
+  readonly next: number;
+  /** The log went on behind the last batch when this was fetched. */
+  readonly hasMore: boolean;
+  private readonly batches: readonly ChunkBatch[];
+
+  constructor(
+    readonly start: number,
+    fetched: FetchedPartition,
+  ) {
+    const batches = splitBatches(fetched.records);
+    this.batches = visible(batches, fetched.aborted);
+    this.next = batches.length === 0 ? start : batches.at(-1)!.lastOffset + 1;
+    this.bytes = fetched.records.length;
+    this.hasMore = this.next > start && this.next < fetched.end;
+  }
+
+  read(from: number, { recordsMax, bytesMax }: ReadLimits): LogBatch {
+    const records: LogRecord[] = [];
+    let bytes = 0;
+    let nextOffset = from;
+    for (let i = this.indexOf(from); i < this.batches.length; i++) {
+      const entry = this.batches[i]!;
+      if (!entry.isHidden) {
+        const own = (entry.records ??= decodeRecords(entry.batch));
+        let at = own.length > 0 && own[0]!.offset < from ? lowerBound(own, from) : 0;
+        for (; at < own.length; at++) {
+          const record = own[at]!;
+          records.push(record);
+          bytes += record.value.length;
+          if (records.length >= recordsMax || bytes > bytesMax) {
+            const isLast = at + 1 === own.length;
+            return { records, nextOffset: isLast ? entry.batch.lastOffset + 1 : record.offset + 1 };
+          }
+        }
+      }
+      nextOffset = entry.batch.lastOffset + 1;
+    }
+    return { records, nextOffset };
+  }
+
+  /** First batch that reaches the offset. */
+  private indexOf(from: number): number {
+    let low = 0;
+    let high = this.batches.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.batches[middle]!.batch.lastOffset < from) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function lowerBound(records: readonly LogRecord[], offset: number): number {
+  let low = 0;
+  let high = records.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (records[middle]!.offset < offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Leaves out what was undone: the broker names the producers, their markers end it. */
+function visible(batches: readonly StoredBatch[], aborted: FetchedPartition['aborted']): readonly ChunkBatch[] {
+  const pending = [...aborted].sort((left, right) => left.firstOffset - right.firstOffset);
+  const undone = new Set<number>();
+  return batches.map((batch) => {
+    while (pending.length > 0 && pending[0]!.firstOffset <= batch.lastOffset) undone.add(pending.shift()!.producerId);
+    const isUndone = batch.isTransactional && undone.has(batch.producerId);
+    if (batch.isControl && isUndone && isAbortMarker(batch)) undone.delete(batch.producerId);
+    return { batch, isHidden: batch.isControl || isUndone, records: undefined };
+  });
+}
+
+export class ChunkCache {
+  private readonly partitions = new Map<string, Chunk[]>();
+  /** In the order of their last use. */
+  private readonly recent = new Map<Chunk, string>();
+  private bytes = 0;
+
+  constructor(private readonly bytesMax: number) {}
+
+  /** The chunk that goes on at an offset. */
+  find(place: string, from: number): Chunk | undefined {
+    const chunk = this.partitions.get(place)?.find((one) => one.start <= from && from < one.next);
+    if (chunk !== undefined && this.bytes > this.bytesMax / 2) {
+      this.recent.delete(chunk);
+      this.recent.set(chunk, place);
+    }
+    return chunk;
+  }
+
+  add(place: string, chunk: Chunk): void {
+    if (chunk.next === chunk.start) return;
+    const own = this.partitions.get(place) ?? [];
+    this.partitions.set(place, own);
+    for (const covered of own.filter((one) => chunk.start <= one.start && one.next <= chunk.next))
+      this.remove(covered, place);
+    own.push(chunk);
+    this.recent.set(chunk, place);
+    this.bytes += chunk.bytes;
+    for (const [oldest, its] of this.recent) {
+      if (this.bytes <= this.bytesMax || oldest === chunk) break;
+      this.remove(oldest, its);
+    }
+  }
+
+  private remove(chunk: Chunk, place: string): void {
+    const own = this.partitions.get(place)!;
+    own.splice(own.indexOf(chunk), 1);
+    this.recent.delete(chunk);
+    this.bytes -= chunk.bytes;
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * Reads partitions from given offsets: from the cache, or by a fetch that does not wait.
+ *
+ * Reads of a turn from one broker share a fetch. When more is there than was fetched, the next piece is fetched while the
+ * reader works. An offset outside of the log is an error with the bounds, never a jump.
+ */
+import { type EngineError, isEngineError } from '../../schemas/errors.js';
+import type { LogBatch, PartitionBounds, ReadLimits } from '../log/event-log.js';
+import { offsetOutOfRange } from '../memory/memory-log.js';
+import type { Clock } from '../clock.js';
+import { Chunk, ChunkCache } from './chunk-cache.js';
+import { type FetchedPartition, type FetchPosition, fetchRequest } from './fetch-request.js';
+import type { Channel } from './kafka-client.js';
+import { BrokerError, kafkaFault } from './kafka-error.js';
+import type { KafkaMetrics } from './kafka-metrics.js';
+
+export interface ReaderOptions {
+  readonly partitionBytesMax: number;
+  readonly cacheBytesMax: number;
+}
+
+export interface ReaderContext {
+  readonly channel: Channel;
+  readonly clock: Clock;
+  readonly metrics: KafkaMetrics;
+}
+
+interface WaitingFetch {
+  readonly position: FetchPosition;
+  resolve(fetched: FetchedPartition): void;
+  reject(error: unknown): void;
+}
+
+/** A fetch of many partitions at once stays below this. */
+export const FETCH_BYTES_MAX = 32 * 1_048_576;
+const ATTEMPTS_MAX = 4;
+const RETRY_MS = 50;
+const OFFSET_OUT_OF_RANGE = 1;
+const EARLIEST = -2;
+const LATEST = -1;
+const READ_COMMITTED = 1;
+
+export class PartitionReader {
+  readonly cache: ChunkCache;
+  private readonly waiting = new Map<number, WaitingFetch[]>();
+  /** Fetches under way by place and offset. */
+  private readonly ahead = new Map<string, Promise<Chunk>>();
+
+  constructor(
+    private readonly context: ReaderContext,
+    private readonly options: ReaderOptions,
+  ) {
+    this.cache = new ChunkCache(options.cacheBytesMax);
+  }
+
+  async read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {
+    const place = `${topic}/${partition}`;
+    const position = { topic, partition, offset: from };
+    const chunk =
+      this.cache.find(place, from) ?? (await (this.ahead.get(`${place}@${from}`) ?? this.fetchChunk(position)));
+    const batch = chunk.read(from, limits);
+    // What lies beyond is there already when the reader comes back.
+    if (chunk.hasMore && this.cache.find(place, chunk.next) === undefined)
+      this.fetchAhead(topic, partition, chunk.next);
+    return batch;
+  }
+
+  private fetchAhead(topic: string, partition: number, offset: number): void {
+    const name = `${topic}/${partition}@${offset}`;
+    if (this.ahead.has(name)) return;
+    const fetching = this.fetchChunk({ topic, partition, offset }).finally(() => this.ahead.delete(name));
+    this.ahead.set(name, fetching);
+    // Whoever reads there meets the error again.
+    fetching.catch(() => undefined);
+  }
+
+  private async fetchChunk(position: FetchPosition): Promise<Chunk> {
+    const { topic, partition, offset } = position;
+    if (offset < 0) throw await this.outOfRange(position);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const fetched = await this.fetch(position);
+        if (fetched.error === OFFSET_OUT_OF_RANGE) throw await this.outOfRange(position);
+        if (fetched.error !== 0) throw new BrokerError(fetched.error, `read ${topic}/${partition}`);
+        return this.take(offset, fetched);
+      } catch (error) {
+        const fault = kafkaFault(error, `read ${topic}/${partition}`);
+        if (!fault.retriable || attempt === ATTEMPTS_MAX) throw fault;
+        await this.context.clock.sleep(RETRY_MS * attempt);
+        await this.context.channel.refresh().catch(() => undefined);
+      }
+    }
+  }
+
+  /** Puts what was fetched where readers find it. */
+  take(from: number, fetched: FetchedPartition): Chunk {
+    const { topic, partition, end } = fetched;
+    const chunk = new Chunk(from, fetched);
+    this.cache.add(`${topic}/${partition}`, chunk);
+    this.context.metrics.fetched(chunk.bytes);
+    this.context.metrics.lag(topic, partition, Math.max(0, end - from));
+    return chunk;
+  }
+
+  private fetch(position: FetchPosition): Promise<FetchedPartition> {
+    const node = this.context.channel.leader(position.topic, position.partition);
+    return new Promise((resolve, reject) => {
+      const waiting = this.waiting.get(node);
+      const entry = { position, resolve, reject };
+      if (waiting !== undefined) {
+        waiting.push(entry);
+        return;
+      }
+      this.waiting.set(node, [entry]);
+      queueMicrotask(() => void this.flush(node));
+    });
+  }
+
+  private async flush(node: number): Promise<void> {
+    // Two readers of one partition at once: the second one asks again, and meets the cache.
+    const all = this.waiting.get(node)!;
+    this.waiting.delete(node);
+    const limits = { waitMs: 0, partitionBytesMax: this.options.partitionBytesMax, bytesMax: FETCH_BYTES_MAX };
+    for (const entries of withoutRepeats(all)) {
+      try {
+        const request = fetchRequest(
+          entries.map(({ position }) => position),
+          limits,
+        );
+        const fetched = await this.context.channel.send(node, request);
+        for (const entry of entries) {
+          const { topic, partition } = entry.position;
+          const own = fetched.find((one) => one.partition === partition && one.topic === topic);
+          if (own === undefined) entry.reject(new Error(`the broker did not answer for ${topic}/${partition}`));
+          else entry.resolve(own);
+        }
+      } catch (error) {
+        for (const entry of entries) entry.reject(error);
+      }
+    }
+  }
+
+  private async outOfRange({ topic, partition, offset }: FetchPosition): Promise<EngineError> {
+    return offsetOutOfRange(topic, partition, offset, await this.bounds(topic, partition));
+  }
+
+  async bounds(topic: string, partition: number): Promise<PartitionBounds> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const [start, end] = await Promise.all([
+          this.offsetAt(topic, partition, EARLIEST),
+          this.offsetAt(topic, partition, LATEST),
+        ]);
+        return { start, end };
+      } catch (error) {
+        const fault = isEngineError(error) ? error : kafkaFault(error, `find the bounds of ${topic}/${partition}`);
+        if (!fault.retriable || attempt === ATTEMPTS_MAX) throw fault;
+        await this.context.clock.sleep(RETRY_MS * attempt);
+        await this.context.channel.refresh().catch(() => undefined);
+      }
+    }
+  }
+
+  private async offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {
+    const broker = await this.context.channel.leaderBroker(topic, partition);
+    const topics = [{ topic, partitions: [{ partition, timestamp }] }];
+    const { responses } = await broker.listOffsets({ replicaId: -1, isolationLevel: READ_COMMITTED, topics });
+    return Number(responses[0]!.partitions[0]!.offset);
+  }
+}
+
+/** A request may name a partition once only. */
+function withoutRepeats(entries: readonly WaitingFetch[]): WaitingFetch[][] {
+  const rounds: WaitingFetch[][] = [];
+  const counts = new Map<string, number>();
+  for (const entry of entries) {
+    const name = `${entry.position.topic}/${entry.position.partition}`;
+    const round = counts.get(name) ?? 0;
+    counts.set(name, round + 1);
+    (rounds[round] ??= []).push(entry);
+  }
+  return rounds;
+}
