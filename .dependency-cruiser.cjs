@@ -21,6 +21,7 @@ const OWNERS = {
   'csv-parse': 'jobs/import/[^/]+[.]ts',
   fastify: 'serving/http/server[.]ts',
   kafkajs: 'streams/kafka/kafka-client[.]ts',
+  ioredis: 'streams/redis/redis-nodes[.]ts',
   lmdb: 'streams/lmdb/environment[.]ts',
   pino: 'streams/logger[.]ts',
   'prom-client': 'streams/metrics[.]ts',

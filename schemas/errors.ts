@@ -44,6 +44,12 @@ export const ERROR_CODES = {
   DATA_DIRECTORY_LOCKED: entry(503, true, 'Another process holds the data directory.'),
   DATA_DIRECTORY_INVALID: entry(500, false, 'The data directory cannot be used.'),
   STORAGE_FULL: entry(503, true, 'The disk, or the configured share of it, is full; nothing was acknowledged.'),
+  STORE_UNAVAILABLE: entry(503, true, 'The state store did not answer in time; what was being written may be there.'),
+  STORE_REFUSED: entry(
+    500,
+    false,
+    'The state store refused a request for good: settings, credentials, rights, or a version without what is needed.',
+  ),
   TOPOLOGY_INVALID: entry(500, false, 'The declared topology contradicts itself.'),
   // Warehouse
   WAREHOUSE_UNAVAILABLE: entry(503, true, 'The warehouse process is not reachable.'),
@@ -65,7 +71,11 @@ export const ERROR_CODES = {
   MODEL_TOO_LARGE: entry(400, false, 'The data or settings need more memory than training is allowed to use.'),
   MODEL_INVALID: entry(400, false, 'The bytes of a saved model are missing, damaged or of another model.'),
   MODEL_UNKNOWN: entry(404, false, 'No algorithm or published model has this name.'),
-  BACKEND_UNAVAILABLE: entry(500, false, 'The tensor library has no backend that works here, or not the one asked for.'),
+  BACKEND_UNAVAILABLE: entry(
+    500,
+    false,
+    'The tensor library has no backend that works here, or not the one asked for.',
+  ),
   EVALUATION_INVALID: entry(400, false, 'An evaluation file asks for what its data, protocol or models do not have.'),
   // Edge
   REQUEST_INVALID: entry(400, false, 'The request does not match the documented schema.'),

@@ -44,6 +44,12 @@ export type { MemoryStoreOptions, StoreCheckpoint } from './memory/memory-store.
 export { LmdbLog, LmdbStore, openEmbeddedStorage } from './lmdb/index.js';
 export type { EmbeddedStorage, EmbeddedStorageOptions, StorageStats, SyncPolicy } from './lmdb/index.js';
 
+export { openRedisStorage, redisClientOptionsOf, RedisHints, redisSection, RedisStore } from './redis/index.js';
+export type { RedisConfig, RedisStorage, RedisStorageOptions } from './redis/index.js';
+export type { HintBus, HintListener } from './log/hint-bus.js';
+export { HintRepair } from './log/hint-repair.js';
+export type { HintRepairOptions, WatchedKey } from './log/hint-repair.js';
+
 // Topology and operators
 export { buildTopology, describeTopology } from './runtime/topology.js';
 export type {

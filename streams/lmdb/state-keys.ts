@@ -8,8 +8,9 @@
  *
  * The leading letter keeps an empty row key storable, since lmdb refuses empty keys.
  */
-import { EngineError, invariant } from '../../schemas/errors.js';
+import { EngineError } from '../../schemas/errors.js';
 import type { TaskId, TimerEntry } from '../state/state-store.js';
+import { decodeTimer, encodeTimer, encodeTimerBound } from '../state/timer-bytes.js';
 import { KEY_BYTES_MAX } from './table.js';
 
 const ROW = 0x72;
@@ -17,9 +18,8 @@ const TIMER = 0x74;
 const HEAD = 0x68;
 const DOCUMENT = 0x64;
 
-/** Times are stored shifted, so that those before 1970 sort first. */
-const TIME_SHIFT = 2 ** 47;
-const TIMER_PREFIX_BYTES = 7;
+/** The letter before a timer. */
+const TIMER_LEAD = 1;
 
 /** UTF-16 units that surely fit, at three bytes each: most keys need not be measured. */
 const SAFE_LENGTH = Math.floor((KEY_BYTES_MAX - 1) / 3);
@@ -35,37 +35,23 @@ export function rowKeyText(bytes: Buffer): string {
 /** Behind the last row. */
 export const ROWS_END = Buffer.from([ROW + 1]);
 
-export function timerKey({ time, operator, key }: TimerEntry): Buffer {
-  const shifted = time + TIME_SHIFT;
-  const storable = Number.isInteger(time) && shifted >= 0 && shifted < 2 * TIME_SHIFT;
-  invariant(storable, `Operator '${operator}' set a timer of '${key}' for ${time}; expected integer ms within 2^47`);
-  invariant(!operator.includes('\0'), `Operator name ${JSON.stringify(operator)} holds a zero character`);
-  const text = `${operator}\0${key}`;
-  const bytes = Buffer.allocUnsafe(TIMER_PREFIX_BYTES + Buffer.byteLength(text));
+export function timerKey(timer: TimerEntry): Buffer {
+  const bytes = encodeTimer(timer, TIMER_LEAD);
   bytes[0] = TIMER;
-  bytes.writeUIntBE(shifted, 1, 6);
-  bytes.write(text, TIMER_PREFIX_BYTES);
-  requireKeyLength(bytes.length, key);
+  requireKeyLength(bytes.length, timer.key);
   return bytes;
 }
 
 /** Before the first timer of this time or a later one. Any number will do, infinities included. */
 export function timerBound(time: number): Buffer {
-  const bytes = Buffer.allocUnsafe(TIMER_PREFIX_BYTES);
+  const bytes = encodeTimerBound(time, TIMER_LEAD);
+  if (bytes === undefined) return Buffer.from([TIMER + 1]);
   bytes[0] = TIMER;
-  const shifted = Math.ceil(time) + TIME_SHIFT;
-  if (shifted >= 2 * TIME_SHIFT) return Buffer.from([TIMER + 1]);
-  bytes.writeUIntBE(Math.max(0, shifted), 1, 6);
   return bytes;
 }
 
 export function timerOf(bytes: Buffer): TimerEntry {
-  const separator = bytes.indexOf(0, TIMER_PREFIX_BYTES);
-  return {
-    time: bytes.readUIntBE(1, 6) - TIME_SHIFT,
-    operator: bytes.toString('utf8', TIMER_PREFIX_BYTES, separator),
-    key: bytes.toString('utf8', separator + 1),
-  };
+  return decodeTimer(bytes, TIMER_LEAD);
 }
 
 export function headKey({ stage, partition }: TaskId): Buffer {

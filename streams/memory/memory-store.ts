@@ -38,7 +38,6 @@ interface Task {
   /** Sorted by compareTimers. */
   timers: TimerEntry[];
   outbox: readonly OutboxEntry[];
-  sequence: number;
 }
 
 /** Opaque; valid for the store that made it, any number of times. */
@@ -97,15 +96,15 @@ export class MemoryStore implements StateStore {
     if (this.log !== undefined) {
       for (const { topic, records } of outputs) this.log.appendNow(topic, records);
     } else if (outputs.length > 0) {
-      task.outbox = [...task.outbox, { sequence: task.sequence++, outputs: outputs.map(copyOutputs) }];
+      task.outbox = [...task.outbox, { commitId: commit.next, outputs: outputs.map(copyOutputs) }];
     }
     return 'committed';
   }
 
-  trimOutboxNow(id: TaskId, owner: string, sequence: number): void {
+  trimOutboxNow(id: TaskId, owner: string, commitId: string): void {
     const task = this.writable(id);
     if (task?.owner !== owner) throw taskFenced(id, 'another owner acquired it');
-    task.outbox = task.outbox.filter((entry) => entry.sequence > sequence);
+    task.outbox = task.outbox.slice(1 + task.outbox.findIndex((entry) => entry.commitId === commitId));
   }
 
   rowsNow(id: TaskId, range: ScanRange = {}): (readonly [key: string, value: Buffer])[] {
@@ -138,7 +137,7 @@ export class MemoryStore implements StateStore {
   private addTask(id: TaskId): Task {
     const head = { commitId: '', offset: 0, meta: new Uint8Array(0) };
     const { stage, partition } = id;
-    const task = { id: { stage, partition }, owner: '', head, rows: new Map(), timers: [], outbox: [], sequence: 1 };
+    const task = { id: { stage, partition }, owner: '', head, rows: new Map(), timers: [], outbox: [] };
     this.tasksByName.set(taskName(id), task);
     return task;
   }
@@ -173,8 +172,8 @@ export class MemoryStore implements StateStore {
     return settled(() => this.tasksByName.get(taskName(task))?.outbox ?? []);
   }
 
-  trimOutbox(task: TaskId, owner: string, sequence: number): Promise<void> {
-    return settled(() => this.trimOutboxNow(task, owner, sequence));
+  trimOutbox(task: TaskId, owner: string, commitId: string): Promise<void> {
+    return settled(() => this.trimOutboxNow(task, owner, commitId));
   }
 
   get(task: TaskId, key: string): Promise<Buffer | undefined> {

@@ -57,8 +57,8 @@ export class ForwardingStore implements StateStore {
     return this.target.outbox(task);
   }
 
-  trimOutbox(task: TaskId, owner: string, sequence: number): Promise<void> {
-    return this.target.trimOutbox(task, owner, sequence);
+  trimOutbox(task: TaskId, owner: string, commitId: string): Promise<void> {
+    return this.target.trimOutbox(task, owner, commitId);
   }
 
   get(task: TaskId, key: string): Promise<Buffer | undefined> {

@@ -16,7 +16,7 @@ import { EngineError, invariant, isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
 import type { EventLog } from '../log/event-log.js';
 import type { Random } from '../random.js';
-import type { Commit, StateStore, TaskHead, TaskId, TimerEntry } from '../state/state-store.js';
+import type { Commit, OutboxEntry, StateStore, TaskHead, TaskId, TimerEntry } from '../state/state-store.js';
 import { taskName } from '../state/state-store.js';
 import { lost, RetryBatch, TaskBatch } from './task-batch.js';
 import type { BatchEnd } from './task-batch.js';
@@ -192,8 +192,10 @@ export class Task {
     statistics.commits++;
     statistics.outputs += batch.outputs.eventCount;
     statistics.outputBytes += batch.outputs.bytes;
-    await this.sendOutbox();
+    // The state has moved, so its readers may know; they need not wait for what goes to other stages.
     for (const { topic, hints } of batch.outputs.hintBatches()) this.environment.log.sendHints(topic, hints);
+    // The outbox was empty before this commit: what is in it now need not be read back.
+    await this.sendOutbox([{ commitId: commit.next, outputs: commit.outputs }]);
   }
 
   private encodeRows(): Pick<Commit, 'puts' | 'deletes'> {
@@ -220,12 +222,12 @@ export class Task {
     }
   }
 
-  /** Sends committed outputs in order, one send in flight; stops at the first failure. */
-  private async sendOutbox(): Promise<void> {
+  /** Sends committed outputs in order, one send in flight; stops at the first failure. `known`: all there is to send. */
+  private async sendOutbox(known?: readonly OutboxEntry[]): Promise<void> {
     const { log, store } = this.environment;
-    for (const entry of store.delivery === 'atomic' ? [] : await store.outbox(this.id)) {
-      for (const { topic, records } of entry.outputs) await log.append(topic, records);
-      await store.trimOutbox(this.id, this.owner, entry.sequence);
+    for (const { commitId, outputs } of store.delivery === 'atomic' ? [] : (known ?? (await store.outbox(this.id)))) {
+      for (const { topic, records } of outputs) await log.append(topic, records);
+      if (outputs.length > 0) await store.trimOutbox(this.id, this.owner, commitId);
     }
     this.mayHaveUnsent = false;
   }

@@ -87,9 +87,9 @@ export interface ScanRange {
   readonly limit?: number | undefined;
 }
 
-/** One commit's outputs waiting to be sent, oldest first. */
+/** One commit's outputs waiting to be sent. */
 export interface OutboxEntry {
-  readonly sequence: number;
+  readonly commitId: string;
   readonly outputs: readonly OutputBatch[];
 }
 
@@ -115,8 +115,12 @@ export interface StateStore {
   /** `outbox` delivery only: what has not been trimmed, oldest first. */
   outbox(task: TaskId): Promise<readonly OutboxEntry[]>;
 
-  /** `outbox` delivery only: forgets entries up to and including a sequence. Throws TASK_FENCED. */
-  trimOutbox(task: TaskId, owner: string, sequence: number): Promise<void>;
+  /**
+   * `outbox` delivery only: forgets entries up to and including that of a commit; none when it is not there. Named by
+   * commit and not by a number: after a store fell back numbers are given out again, and a late request would forget what
+   * was never sent. Throws TASK_FENCED.
+   */
+  trimOutbox(task: TaskId, owner: string, commitId: string): Promise<void>;
 
   /** One row of the last commit, for queries. */
   get(task: TaskId, key: string): Promise<Buffer | undefined>;

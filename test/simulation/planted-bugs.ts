@@ -104,7 +104,7 @@ function forgetfulOwner(store: StateStore): StateStore {
     async acquire(task, owner) {
       const head = await store.acquire(task, owner);
       const last = (await store.outbox(task)).at(-1);
-      if (last !== undefined) await store.trimOutbox(task, owner, last.sequence);
+      if (last !== undefined) await store.trimOutbox(task, owner, last.commitId);
       return head;
     },
   });
@@ -166,7 +166,7 @@ const unorderedSends = (): (() => void) =>
       };
       for (const entry of await store.outbox(this.id)) {
         for (const { topic, records } of entry.outputs) void send(topic, records);
-        await store.trimOutbox(this.id, this.owner, entry.sequence);
+        await store.trimOutbox(this.id, this.owner, entry.commitId);
       }
       this.mayHaveUnsent = false;
     },

@@ -54,8 +54,8 @@ export class StoreServer {
     return this.writing(() => this.memory.commitNow(task, commit));
   }
 
-  trimOutbox(task: TaskId, owner: string, sequence: number): void {
-    this.writing(() => this.memory.trimOutboxNow(task, owner, sequence));
+  trimOutbox(task: TaskId, owner: string, commitId: string): void {
+    this.writing(() => this.memory.trimOutboxNow(task, owner, commitId));
   }
 
   /** Falls back to any remembered state, more often to a young one. With `only`, that task alone. */
@@ -120,8 +120,8 @@ export class SimulatedStore implements StateStore {
     return this.process.call(() => outboxOf(this.server.memory, task));
   }
 
-  trimOutbox(task: TaskId, owner: string, sequence: number): Promise<void> {
-    return this.process.call(() => this.server.trimOutbox(task, owner, sequence));
+  trimOutbox(task: TaskId, owner: string, commitId: string): Promise<void> {
+    return this.process.call(() => this.server.trimOutbox(task, owner, commitId), { mayBeLate: true });
   }
 
   get(task: TaskId, key: string): Promise<Buffer | undefined> {

@@ -1,0 +1,42 @@
+/**
+ * State on Redis: the store, and the hints that tell serving nodes whose state moved.
+ *
+ *   const redis = await openRedisStorage({ topology, namespace, clock, random, logger });
+ *   … redis.store, redis.hints …
+ *   await redis.close();
+ */
+import { RedisClient } from './redis-client.js';
+import type { RedisClientOptions } from './redis-client.js';
+import { RedisHints } from './redis-hints.js';
+import { RedisStore } from './redis-store.js';
+import type { RedisStoreOptions } from './redis-store.js';
+
+export type RedisStorageOptions = RedisClientOptions & Omit<RedisStoreOptions, 'client'>;
+
+export interface RedisStorage {
+  readonly store: RedisStore;
+  readonly hints: RedisHints;
+  /** Gives the connections back. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Throws STORE_UNAVAILABLE; STORE_REFUSED for wrong credentials, an old version, or a node that may evict keys. */
+export async function openRedisStorage(options: RedisStorageOptions): Promise<RedisStorage> {
+  const client = await RedisClient.open(options);
+  const hints = new RedisHints({ ...options, client });
+  const store = new RedisStore({ ...options, client });
+  return {
+    store,
+    hints,
+    close: () => {
+      hints.close();
+      client.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+export { RedisHints } from './redis-hints.js';
+export { RedisStore } from './redis-store.js';
+export { redisClientOptionsOf, redisSection } from './redis-section.js';
+export type { RedisConfig } from './redis-section.js';
