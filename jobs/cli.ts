@@ -25,6 +25,7 @@ import type { ImportCommandOptions } from './commands/import.js';
 import type { ReplayOptions } from './commands/replay.js';
 import type { SimulateOptions } from './commands/simulate.js';
 import type { SqlOptions } from './commands/sql.js';
+import type { ModelsOptions, TrainCommandOptions } from './commands/train.js';
 import type { UpOptions } from './commands/up.js';
 import { Terminal } from './terminal.js';
 
@@ -192,6 +193,63 @@ command(program, 'evaluate [files...]', 'figures of models on real data; files o
   .action(async (files: string[], options: GlobalOptions & EvaluateOptions) => {
     const { runEvaluate } = await import('./commands/evaluate.js');
     await execute(options, (context) => runEvaluate(context, files, options));
+  });
+
+/** Folder of published models unless told otherwise. */
+const DEFAULT_MODELS_DIRECTORY = './models';
+
+function withRegistry(target: Command): Command {
+  return target
+    .option('--models <dir>', 'registry of published models', DEFAULT_MODELS_DIRECTORY)
+    .option('--data <dir>', 'data directory: where the model is announced')
+    .option('--config <file>', 'configuration file (YAML)')
+    .option('--set <section.key=value>', 'override one setting; repeatable', collect, []);
+}
+
+withRegistry(command(program, 'train <algorithm>', 'learn from a file or the warehouse, measure, and publish'))
+  .option('--file <file>', 'interactions; the warehouse of --data without it')
+  .option('--mapping <file|name>', 'mapping of the file')
+  .option('--sql <query>', 'statement for the warehouse; must give user, itemId, timeMs, type and value')
+  .addOption(new Option('--rows <kind>', 'what a history is').choices(['users', 'sessions']).default('users'))
+  .option('--items <file:mapping>', 'contents of items; repeatable', collect, [])
+  .option('--users <file:mapping>', 'traits of users; repeatable', collect, [])
+  .option('--images <dir>', 'pictures named by item id')
+  .option('--name <name>', 'what it is published as; the algorithm by default')
+  .option('--option <name=value>', 'one setting of the algorithm; repeatable', collect, [])
+  .option('--seed <text>', 'seed of everything drawn', '1')
+  .option('--threads <n>', 'threads; all cores by default', parseCount('threads'))
+  .option('--memory <MiB>', 'memory the fit may use', parseCount('memory'), 4_096)
+  .option('--checkpoint-seconds <n>', 'time between checkpoints; 60 by default', parseCount('checkpoint-seconds'))
+  .option('--no-holdout', 'train on everything and measure nothing')
+  .option('--margin <share>', 'how much worse than the published one it may be', '0.05')
+  .option('--warm', 'go on from the published model')
+  .option('--no-publish', 'only train and measure')
+  .action(async (algorithm: string, options: GlobalOptions & TrainCommandOptions) => {
+    const { runTrain } = await import('./commands/train.js');
+    await execute(options, (context) => runTrain(context, algorithm, options));
+  });
+
+const models = program.command('models').description('published models');
+
+withRegistry(command(models, 'list', 'models, the version in use and the ones before')).action(
+  async (options: GlobalOptions & ModelsOptions) => {
+    const { runModelsList } = await import('./commands/train.js');
+    await execute(options, (context) => runModelsList(context, options));
+  },
+);
+
+withRegistry(command(models, 'verify <name>', 'check signature, files and that the model can be read'))
+  .option('--to <version>', 'a version; the one in use by default')
+  .action(async (name: string, options: GlobalOptions & ModelsOptions) => {
+    const { runModelsVerify } = await import('./commands/train.js');
+    await execute(options, (context) => runModelsVerify(context, name, options));
+  });
+
+withRegistry(command(models, 'rollback <name>', 'put the version before to use again'))
+  .option('--to <version>', 'an earlier version; the one before by default')
+  .action(async (name: string, options: GlobalOptions & ModelsOptions) => {
+    const { runModelsRollback } = await import('./commands/train.js');
+    await execute(options, (context) => runModelsRollback(context, name, options));
   });
 
 const bench = program.command('bench').description('measure this machine');

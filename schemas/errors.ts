@@ -70,6 +70,7 @@ export const ERROR_CODES = {
   TRAINING_CANCELLED: entry(499, false, 'Training was told to stop; its last checkpoint is kept.'),
   MODEL_TOO_LARGE: entry(400, false, 'The data or settings need more memory than training is allowed to use.'),
   MODEL_INVALID: entry(400, false, 'The bytes of a saved model are missing, damaged or of another model.'),
+  MODEL_REFUSED: entry(409, false, 'A model is worse than the published one by more than the margin; nothing changed.'),
   MODEL_UNKNOWN: entry(404, false, 'No algorithm or published model has this name.'),
   BACKEND_UNAVAILABLE: entry(
     500,

@@ -21,6 +21,7 @@ import { deadLettersListCommand, deadLettersReplayCommand } from './dead-letters
 import { importCommand } from './import.js';
 import { createDemoTarget } from './simulate.js';
 import { stateDigestCommand, stateExportCommand, stateGetCommand } from './state.js';
+import { announceModelCommand } from './announce-model.js';
 
 export interface UpOptions extends DataOptions {
   readonly port?: number | undefined;
@@ -105,6 +106,7 @@ const ADMIN_COMMANDS = [
   stateExportCommand,
   deadLettersListCommand,
   deadLettersReplayCommand,
+  announceModelCommand,
 ];
 
 function parseRoles(text: string): ReadonlySet<string> {

@@ -10,6 +10,9 @@ import type { Model } from '../../serving/models/model.js';
 import { TopN } from '../../serving/tables/top-n.js';
 import type { CaseList } from './case-list.js';
 
+/** What ranking asks of a model. */
+export type Scorer = Pick<Model, 'itemCount' | 'score' | 'scoreAll'>;
+
 export interface Ranking {
   readonly depth: number;
   /** Row c: items of case c, best first, −1 behind the last. */
@@ -36,7 +39,7 @@ const BATCH_CASES_MAX = 512;
 
 const LOWER_INDEX_FIRST = { precedes: (left: number, right: number): boolean => left < right };
 
-export async function rankCases(model: Model, cases: CaseList, options: RankingOptions): Promise<Ranking> {
+export async function rankCases(model: Scorer, cases: CaseList, options: RankingOptions): Promise<Ranking> {
   const { depth } = options;
   const ranking = {
     depth,
@@ -48,7 +51,7 @@ export async function rankCases(model: Model, cases: CaseList, options: RankingO
   return ranking;
 }
 
-async function rankFully(model: Model, cases: CaseList, options: RankingOptions, ranking: Ranking): Promise<void> {
+async function rankFully(model: Scorer, cases: CaseList, options: RankingOptions, ranking: Ranking): Promise<void> {
   const { itemCount } = model;
   const rowBytes = itemCount * Float32Array.BYTES_PER_ELEMENT;
   const batch = Math.max(1, Math.min(BATCH_CASES_MAX, Math.floor(BATCH_BYTES / rowBytes)));
@@ -124,7 +127,7 @@ function placeOf(ascending: Float64Array, bound: number, orEqual: boolean): numb
   return low;
 }
 
-function rankSampled(model: Model, cases: CaseList, options: RankingOptions, ranking: Ranking): void {
+function rankSampled(model: Scorer, cases: CaseList, options: RankingOptions, ranking: Ranking): void {
   const draws = options.random.stream('negatives');
   const best = new TopN(options.depth, LOWER_INDEX_FIRST);
   const all = cases.candidates ?? Int32Array.from({ length: model.itemCount }, (_, item) => item);

@@ -1,0 +1,209 @@
+/**
+ * Trains a model on data that is there, measures it, and publishes it unless it is worse than the one in use.
+ *
+ * 1. The last interaction of each person is kept back (`holdout`), the rest is trained on; checkpoints lie in a folder
+ *    named after data, settings and seed, and a fit that was killed goes on there.
+ * 2. Model and published model answer the same questions about what was kept back.
+ * 3. Guardrail: below (1 − margin) × the published one's figure nothing is published (MODEL_REFUSED).
+ * 4. The registry signs it and puts it to use.
+ */
+import { join } from 'node:path';
+import { EngineError } from '../../schemas/errors.js';
+import type { Clock } from '../../streams/clock.js';
+import type { Logger } from '../../streams/logger.js';
+import { seededRandom } from '../../streams/random.js';
+import { requireAlgorithm } from '../../serving/models/algorithms.js';
+import { parseSettings } from '../../serving/models/fitting.js';
+import type { PublishedModel } from '../../serving/models/model.js';
+import type { TrainingSet } from '../../serving/models/training-set.js';
+import { evaluationSchema } from '../evaluate/evaluation-schema.js';
+import type { CaseList } from '../evaluate/case-list.js';
+import { measureModel, parseMetric } from '../evaluate/measure-model.js';
+import { splitByProtocol } from '../evaluate/protocols.js';
+import { rankCases } from '../evaluate/ranking.js';
+import type { Scorer } from '../evaluate/ranking.js';
+import { alignModel } from './aligned-model.js';
+import { FileCheckpoints, fitKeyOf, hashOf } from './file-checkpoints.js';
+import type { CurvePoint, FitRun } from './fit-run.js';
+import { runFit } from './fit-run.js';
+import type { LoadedModel, ManifestDraft, ModelRegistry, Published } from './model-registry.js';
+
+export interface TrainOptions {
+  readonly algorithm: string;
+  /** Name in the registry; the algorithm by default. */
+  readonly name: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly seed: string;
+  readonly source: string;
+  readonly threads: number;
+  readonly memoryBytesMax: number;
+  readonly checkpointEveryMs: number;
+  /** Measure on each person's last interaction; false trains on everything and measures nothing. */
+  readonly hasHoldout: boolean;
+  /** Share by which the figure may be below the published model's. */
+  readonly margin: number;
+  /** Go on from the published model instead of from nothing. */
+  readonly isWarm: boolean;
+  readonly publishes: boolean;
+}
+
+export interface TrainContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Folder of registry and unfinished fits. */
+  readonly folder: string;
+  readonly registry: ModelRegistry;
+  onProgress(point: CurvePoint): void;
+  say(line: string): void;
+}
+
+export interface TrainResult {
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly publishedMetrics: Readonly<Record<string, number>> | undefined;
+  readonly published: Published | undefined;
+  readonly curve: readonly CurvePoint[];
+  readonly trainSeconds: number;
+}
+
+const METRICS = ['ndcg@10', 'hr@10', 'mrr@10'].map(parseMetric);
+/** What the guardrail looks at. */
+const GUARD_METRIC = 'ndcg@10';
+/** Questions a model is measured by: an interval of about ± .01 on a hit rate. */
+const CASES_MAX = 20_000;
+const RESAMPLES = 100;
+
+export async function trainModel(all: TrainingSet, options: TrainOptions, context: TrainContext): Promise<TrainResult> {
+  const algorithm = await requireAlgorithm(options.algorithm);
+  const random = seededRandom(options.seed);
+  const { train, cases } = splitForTraining(all, options);
+  const settings = parseSettings(algorithm, options.settings);
+  const inUse = await tryLoadInUse(options, context);
+  const warmStart = options.isWarm ? sameAlgorithm(inUse, options) : undefined;
+  const key = fitKeyOf(train, {
+    algorithm: algorithm.name,
+    settings,
+    seed: options.seed,
+    from: warmStart?.checksum ?? null,
+  });
+  const checkpoints = new FileCheckpoints(
+    join(context.folder, 'unfinished', key),
+    context.clock,
+    options.checkpointEveryMs,
+  );
+  const fit = await runFit(algorithm, settings, train, { ...context, ...options, random, checkpoints, warmStart });
+  try {
+    const measure = (scorer: Scorer): Promise<Record<string, number>> =>
+      measureOn(scorer, cases, train, options, context);
+    const metrics = cases === undefined ? {} : await measure(fit.model);
+    const publishedMetrics =
+      cases === undefined || inUse === undefined ? undefined : await measure(alignModel(inUse, train));
+    requireNotWorse(metrics, publishedMetrics, options);
+    const published = options.publishes
+      ? await context.registry.publish(
+          options.name,
+          { files: fit.model.save(), itemIds: train.itemIds, userIds: train.userIds },
+          manifestOf(fit, train, metrics, options),
+        )
+      : undefined;
+    await checkpoints.clear();
+    return { metrics, publishedMetrics, published, curve: fit.curve, trainSeconds: fit.seconds };
+  } finally {
+    await fit.model.close();
+    await inUse?.model.close();
+  }
+}
+
+function splitForTraining(
+  all: TrainingSet,
+  options: TrainOptions,
+): { train: TrainingSet; cases: CaseList | undefined } {
+  if (!options.hasHoldout) return { train: all, cases: undefined };
+  const name = all.isSessions ? 'session-prefixes' : 'leave-last-out';
+  const evaluation = {
+    name: 'holdout',
+    data: { file: '-', mapping: '-' },
+    models: [{ algorithm: '-' }],
+    protocol: { name },
+  };
+  const random = seededRandom(options.seed);
+  const split = splitByProtocol(all, evaluationSchema.parse(evaluation).protocol, random);
+  return { train: split.train, cases: split.cases.drawn(CASES_MAX, random.stream('cases')) };
+}
+
+async function tryLoadInUse(options: TrainOptions, context: TrainContext): Promise<LoadedModel | undefined> {
+  if ((await context.registry.tryCurrent(options.name)) === undefined) return undefined;
+  return context.registry.load(options.name, { ...context, threads: options.threads });
+}
+
+function sameAlgorithm(
+  inUse: LoadedModel | undefined,
+  options: TrainOptions,
+): (PublishedModel & { readonly checksum: string }) | undefined {
+  return inUse?.manifest.algorithm === options.algorithm ? inUse : undefined;
+}
+
+async function measureOn(
+  scorer: Scorer,
+  cases: CaseList | undefined,
+  train: TrainingSet,
+  options: TrainOptions,
+  context: TrainContext,
+): Promise<Record<string, number>> {
+  if (cases === undefined) return {};
+  const random = seededRandom(options.seed).stream('measure');
+  const depth = Math.max(...METRICS.map((metric) => metric.k));
+  const ranking = await rankCases(scorer, cases, { depth, withAuc: false, random, signal: context.signal });
+  const figures = measureModel(ranking, cases, train, {
+    metrics: METRICS,
+    confidence: 0.95,
+    resamples: RESAMPLES,
+    random,
+  });
+  return { ...figures.metrics };
+}
+
+function requireNotWorse(
+  metrics: Readonly<Record<string, number>>,
+  published: Readonly<Record<string, number>> | undefined,
+  options: TrainOptions,
+): void {
+  const [fresh, inUse] = [metrics[GUARD_METRIC], published?.[GUARD_METRIC]];
+  if (fresh === undefined || inUse === undefined || !options.publishes) return;
+  const least = inUse * (1 - options.margin);
+  if (fresh >= least) return;
+  throw new EngineError(
+    'MODEL_REFUSED',
+    `'${options.name}' was not published: its ${GUARD_METRIC} is ${fresh.toFixed(4)}, the published model's ` +
+      `${inUse.toFixed(4)} on the same questions, and at least ${least.toFixed(4)} is asked for. The published one stays in use.`,
+    { context: { fresh, inUse, margin: options.margin } },
+  );
+}
+
+function manifestOf(
+  fit: FitRun,
+  train: TrainingSet,
+  metrics: Readonly<Record<string, number>>,
+  options: TrainOptions,
+): ManifestDraft {
+  const { times, hasTimes } = train;
+  const fromMs = hasTimes ? times.reduce((left, right) => Math.min(left, right), Infinity) : null;
+  const toMs = hasTimes ? times.reduce((left, right) => Math.max(left, right), -Infinity) : null;
+  return {
+    algorithm: options.algorithm,
+    spaceId: fit.model.spaceId,
+    settings: fit.settings,
+    seed: options.seed,
+    itemCount: fit.model.itemCount,
+    userCount: fit.model.userCount,
+    data: {
+      source: options.source,
+      interactions: train.items.length,
+      fromMs,
+      toMs,
+      hash: hashOf(train),
+    },
+    metrics,
+    trainSeconds: fit.seconds,
+  };
+}

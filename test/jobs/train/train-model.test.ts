@@ -1,0 +1,95 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { alignModel } from '../../../jobs/train/aligned-model.js';
+import { ModelRegistry } from '../../../jobs/train/model-registry.js';
+import { trainModel } from '../../../jobs/train/train-model.js';
+import type { TrainOptions, TrainResult } from '../../../jobs/train/train-model.js';
+import { itemKnn } from '../../../serving/models/item-knn/item-knn.js';
+import { parseSettings } from '../../../serving/models/fitting.js';
+import { ManualClock } from '../../../streams/clock.js';
+import { silentLogger } from '../../../streams/logger.js';
+import { fitContext } from '../../serving/models/fit-context.js';
+import { smallWorld, trainingSetOf } from '../../serving/models/small-world.js';
+
+let folder: string;
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'freshet-train-'))));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const clock = new ManualClock();
+const world = smallWorld({ users: 200 });
+
+async function train(overrides: Partial<TrainOptions>): Promise<TrainResult> {
+  await clock.advance(1_000);
+  const options: TrainOptions = {
+    algorithm: 'item_knn',
+    name: 'home',
+    settings: {},
+    seed: '1',
+    source: 'test',
+    threads: 1,
+    memoryBytesMax: 2 ** 30,
+    checkpointEveryMs: 0,
+    hasHoldout: true,
+    margin: 0.05,
+    isWarm: false,
+    publishes: true,
+    ...overrides,
+  };
+  return trainModel(world, options, {
+    clock,
+    logger: silentLogger,
+    signal: new AbortController().signal,
+    folder,
+    registry: new ModelRegistry(folder, clock),
+    onProgress: () => undefined,
+    say: () => undefined,
+  });
+}
+
+describe('training', () => {
+  it('measures on what was kept back, publishes, and leaves no checkpoint behind', async () => {
+    const { metrics, published } = await train({});
+    // 2 of the 32 unknown films of the own taste are left: chance is .3.
+    expect(metrics['hr@10']).toBeGreaterThan(0.6);
+    expect(published!.manifest.metrics).toEqual(metrics);
+    expect(published!.manifest.data.interactions).toBe(world.items.length - world.userIds.length);
+    const unfinished = join(folder, 'unfinished');
+    expect(existsSync(unfinished) ? readdirSync(unfinished) : []).toEqual([]);
+  });
+
+  it('refuses a model that is worse on the same questions, and the published one stays in use', async () => {
+    const first = await train({});
+    await expect(train({ algorithm: 'popularity' })).rejects.toMatchObject({ code: 'MODEL_REFUSED' });
+    const [entry] = await new ModelRegistry(folder, clock).list();
+    expect(entry!.version).toBe(first.published!.manifest.version);
+  });
+
+  it('publishes it where the margin allows it', async () => {
+    await train({});
+    const { published, metrics, publishedMetrics } = await train({ algorithm: 'popularity', margin: 1 });
+    expect(published!.manifest.algorithm).toBe('popularity');
+    expect(publishedMetrics!['ndcg@10']).toBeGreaterThan(metrics['ndcg@10']!);
+  });
+
+  it('only measures when told not to publish', async () => {
+    const { published } = await train({ publishes: false });
+    expect(published).toBeUndefined();
+    expect(await new ModelRegistry(folder, clock).list()).toEqual([]);
+  });
+});
+
+describe('a model of another training set', () => {
+  it('answers in this set’s indexes, and knows nothing of items it never met', async () => {
+    const old = trainingSetOf([[0, 1], [0, 1], [2]], 3);
+    const model = await itemKnn.fit(old, parseSettings(itemKnn, { shrink: 0 }), fitContext());
+    const set = { itemIds: ['item-new', 'item-1', 'item-0'], userIds: ['user-9'] };
+    const aligned = alignModel({ model, itemIds: old.itemIds, userIds: old.userIds }, set);
+    const query = { user: 0, items: Int32Array.of(0, 2) };
+    expect([...aligned.score(query, Int32Array.of(0, 1, 2))]).toEqual([-Infinity, 1, 0]);
+    const row = new Float32Array(3);
+    await aligned.scoreAll([query], row);
+    expect([...row]).toEqual([-Infinity, 1, 0]);
+  });
+});
