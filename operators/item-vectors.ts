@@ -204,13 +204,19 @@ export function quantizeVector(
   vector: Float32Array,
   target: Buffer = Buffer.allocUnsafe(quantizedLength(vector.length)),
 ): Buffer {
+  const { length } = vector;
   let largest = 0;
-  for (let k = 0; k < vector.length; k++) largest = Math.max(largest, Math.abs(vector[k]!));
+  for (let k = 0; k < length; k++) {
+    const size = Math.abs(vector[k]!);
+    if (size > largest) largest = size;
+  }
   const scale = largest > 0 && Number.isFinite(largest) ? Math.fround(largest / 127) : 0;
+  const steps = scale === 0 ? 0 : 1 / scale;
   target.writeFloatLE(scale, 0);
-  for (let k = 0; k < vector.length; k++) {
-    const step = scale === 0 ? 0 : Math.round(vector[k]! / scale);
-    target[BYTES_PER_FLOAT + k] = Math.max(-127, Math.min(127, step)) & 0xff;
+  for (let k = 0; k < length; k++) {
+    const step = vector[k]! * steps;
+    // Halves away from zero; no step is beyond 127, but for rounding of the scale, which the cut takes off.
+    target[BYTES_PER_FLOAT + k] = (step < 0 ? step - 0.5 : step + 0.5) | 0;
   }
   return target;
 }

@@ -21,12 +21,11 @@ import { encodeRecord } from '../../schemas/codec.js';
 import { hash32 } from '../../schemas/ids.js';
 import type { ItemInteraction } from '../../schemas/records.js';
 import type { Operator } from '../../streams/runtime/operator.js';
-import { dequantizeVector } from '../item-vectors.js';
 import { allocateFloats } from '../pooled-floats.js';
 import type { ItemEvent } from './item-events.js';
 import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
-import type { UserSampleState } from './user-sample.js';
+import type { SampledVector, UserSampleState } from './user-sample.js';
 
 export interface ItemEmbeddingConfig {
   readonly topic: string;
@@ -68,7 +67,6 @@ export function createItemEmbeddingOperator(
   const { topic, space, dimensions = 64, epsilon = 0.02, normMax = 4, initialNorm = 0.1 } = config;
   const { learningRate = 0.1, learningRateMin = 0.01, regularisation = 0.02 } = config;
   const { negatives = 2, negativeShare = 0.3 } = config;
-  const user = new Float32Array(dimensions);
   return {
     name: 'item-embedding',
     // Its input carries user vectors, and those were made by reading a table.
@@ -82,13 +80,16 @@ export function createItemEmbeddingOperator(
         return;
       }
       if (record.kind !== 'ItemInteraction' || record.userVector === null || record.space !== space) return;
-      if (!dequantizeVector(record.userVector, user)) return;
+      const sample = context.peek(userSample);
+      const person = newestOf(sample);
+      // The sample has just taken this record's vector in, unless it was of no use.
+      if (person?.quantized !== record.userVector || person.floats.length !== dimensions) return;
       let state = cell.get();
       if (state === undefined || state.space !== space || state.vector.length !== dimensions) {
         state = initialState(context.key);
         cell.set(state);
       }
-      learn(state, record, context.peek(userSample), context.offset);
+      learn(state, record, sample!, context.offset);
       cell.changed();
       if (!hasMoved(state, epsilon)) return;
       state.published.set(state.vector);
@@ -102,42 +103,37 @@ export function createItemEmbeddingOperator(
     },
   };
 
-  function learn(
-    state: ItemEmbeddingState,
-    record: ItemInteraction,
-    sample: UserSampleState | undefined,
-    offset: number,
-  ): void {
+  /** `sample` holds the person of the record as its newest. */
+  function learn(state: ItemEmbeddingState, record: ItemInteraction, sample: UserSampleState, offset: number): void {
     const rate = Math.max(learningRateMin, learningRate / Math.sqrt(1 + state.updates / STEPS_TO_SETTLE));
     const strength = Math.min(Math.abs(record.weight), SIGNAL_WEIGHT_MAX);
-    step(state.vector, user, record.weight > 0 ? 1 : 0, rate * strength);
+    const { total, vectors } = sample;
+    step(state.vector, vectors[(total - 1) % vectors.length]!, record.weight > 0 ? 1 : 0, rate * strength);
     state.updates++;
-    // The newest vector of the ring is the one that has just been stepped towards.
-    const eligible = Math.min(sample?.total ?? 0, sample?.vectors.length ?? 0) - 1;
-    if (sample === undefined || eligible < 1) return;
+    const eligible = Math.min(total, vectors.length) - 1;
+    if (eligible < 1) return;
     for (let n = 0; n < negatives; n++) {
       const back = 2 + (hashOf(offset, n) % eligible);
-      const drawn = sample.vectors[(sample.total - back + sample.vectors.length) % sample.vectors.length]!;
-      if (drawn.floats.length === dimensions) step(state.vector, drawn.floats, 0, rate * negativeShare);
+      const drawn = vectors[(total - back + vectors.length) % vectors.length]!;
+      if (drawn.floats.length === dimensions) step(state.vector, drawn, 0, rate * negativeShare);
     }
   }
 
-  function step(vector: Float32Array, towards: Float32Array, target: number, rate: number): void {
+  function step(vector: Float32Array, person: SampledVector, target: number, rate: number): void {
+    const towards = person.floats;
     let product = 0;
-    let length = 0;
-    let square = 0;
+    let own = 0;
     for (let k = 0; k < dimensions; k++) {
-      product += vector[k]! * towards[k]!;
-      length += towards[k]! * towards[k]!;
+      const value = vector[k]!;
+      product += value * towards[k]!;
+      own += value * value;
     }
-    const gain = (rate * (target - product)) / Math.max(1, length);
     // A dislike or a negative only pushes away from where the vector points, never further than that.
     if (target === 0 && product <= 0) return;
+    const gain = (rate * (target - product)) / Math.max(1, person.square);
     const keep = 1 - rate * regularisation;
-    for (let k = 0; k < dimensions; k++) {
-      const moved = keep * vector[k]! + gain * towards[k]!;
-      square += moved * moved;
-    }
+    // |keep · q + gain · p|², from what is known already.
+    const square = keep * keep * own + 2 * keep * gain * product + gain * gain * person.square;
     if (!Number.isFinite(square)) return;
     const scale = square > normMax * normMax ? normMax / Math.sqrt(square) : 1;
     for (let k = 0; k < dimensions; k++) vector[k] = scale * (keep * vector[k]! + gain * towards[k]!);
@@ -151,6 +147,10 @@ export function createItemEmbeddingOperator(
     for (let k = 0; k < dimensions; k++) vector[k] = amplitude * (hashOf(seed, k) / 2 ** 31 - 1);
     return { space, updates: 0, vector, published: allocateFloats(dimensions) };
   }
+}
+
+function newestOf(sample: UserSampleState | undefined): SampledVector | undefined {
+  return sample === undefined ? undefined : sample.vectors[(sample.total - 1) % sample.vectors.length];
 }
 
 function hasMoved(state: ItemEmbeddingState, epsilon: number): boolean {

@@ -26,9 +26,11 @@ export interface UserSampleState {
 
 export interface SampledVector {
   /** As it arrived, and as it is stored. */
-  readonly quantized: Buffer;
+  quantized: Buffer;
   /** The same taken apart, once, because it is drawn several times. */
   readonly floats: Float32Array;
+  /** Of its Euclidean length. */
+  square: number;
 }
 
 export function createUserSampleOperator(config: UserSampleConfig): Operator<ItemEvent, UserSampleState> {
@@ -43,20 +45,35 @@ export function createUserSampleOperator(config: UserSampleConfig): Operator<Ite
       if (record.kind !== 'ItemInteraction' || record.userVector === null || record.space !== space) return;
       const state = cell.getOr(() => ({ total: 0, vectors: [] }));
       const place = state.total % sampleSize;
-      const sampled = sampleOf(record.userVector, state.vectors[place]?.floats);
-      if (sampled === undefined) return;
-      state.vectors[place] = sampled;
+      if (!replace(state.vectors[place], record.userVector)) {
+        const sampled = sampleOf(record.userVector);
+        if (sampled === undefined) return;
+        state.vectors[place] = sampled;
+      }
       state.total++;
       cell.changed();
     },
   };
 }
 
-/** undefined when the vector is not usable. `reusable` is memory that nobody looks at any more. */
-function sampleOf(quantized: Buffer, reusable?: Float32Array): SampledVector | undefined {
-  const dimensions = Math.max(0, quantized.length - quantizedLength(0));
-  const floats = reusable?.length === dimensions ? reusable : new Float32Array(dimensions);
-  return dequantizeVector(quantized, floats) ? { quantized, floats } : undefined;
+/** Takes a new vector in where an old one was; false when it does not fit there. Nobody looks at the old one any more. */
+function replace(sampled: SampledVector | undefined, quantized: Buffer): boolean {
+  if (sampled === undefined || !dequantizeVector(quantized, sampled.floats)) return false;
+  sampled.quantized = quantized;
+  sampled.square = squareOf(sampled.floats);
+  return true;
+}
+
+/** undefined when the vector is not usable. */
+function sampleOf(quantized: Buffer): SampledVector | undefined {
+  const floats = new Float32Array(Math.max(0, quantized.length - quantizedLength(0)));
+  return dequantizeVector(quantized, floats) ? { quantized, floats, square: squareOf(floats) } : undefined;
+}
+
+function squareOf(vector: Float32Array): number {
+  let square = 0;
+  for (let k = 0; k < vector.length; k++) square += vector[k]! * vector[k]!;
+  return square;
 }
 
 const stateCodec = createLayoutCodec<UserSampleState>({

@@ -9,7 +9,7 @@
 import { sessionRef } from '../../schemas/ids.js';
 import type { Operator } from '../../streams/runtime/operator.js';
 import { createLayoutCodec } from '../state-layout.js';
-import { readLength, readRing, writeRing } from './state-bytes.js';
+import { LIST_MAX, readLength } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 export interface DedupeConfig {
@@ -20,19 +20,16 @@ export interface DedupeConfig {
 export const DEFAULT_DEDUPE: DedupeConfig = { ringSize: 64 };
 
 export interface DedupeState {
-  /** Ring of hashes, low 32 and high 16 bits; the first `count` are used. Grows up to the configured size. */
-  low: Uint32Array;
-  high: Uint16Array;
-  count: number;
+  /** Ring of hashes, 48 bits each. Grows up to the configured size. */
+  readonly hashes: number[];
   /** Where the next hash goes once the ring is full: the oldest one. */
   oldest: number;
   /** Events dropped so far. */
   duplicates: number;
 }
 
-const RING_AT_START = 8;
 const TWO_32 = 2 ** 32;
-const HIGH_BITS = 0xffff;
+const TWO_48 = 2 ** 48;
 
 export function createDedupeOperator(config: DedupeConfig = DEFAULT_DEDUPE): Operator<UserEvent, DedupeState> {
   const { ringSize } = config;
@@ -44,7 +41,7 @@ export function createDedupeOperator(config: DedupeConfig = DEFAULT_DEDUPE): Ope
       if (record.kind !== 'Interaction' && record.kind !== 'Impression' && record.kind !== 'UserUpsert') return;
       const state = cell.getOr(emptyDedupeState);
       const hash = eventHash(record.producerId, record.eventId);
-      if (contains(state, hash)) {
+      if (state.hashes.includes(hash)) {
         state.duplicates++;
         context.stop();
       } else {
@@ -62,85 +59,65 @@ export function createDedupeOperator(config: DedupeConfig = DEFAULT_DEDUPE): Ope
 }
 
 export function emptyDedupeState(): DedupeState {
-  return {
-    low: new Uint32Array(RING_AT_START),
-    high: new Uint16Array(RING_AT_START),
-    count: 0,
-    oldest: 0,
-    duplicates: 0,
-  };
+  return { hashes: [], oldest: 0, duplicates: 0 };
 }
 
-/** 53 bits, of which a ring keeps the lower 48. */
+/** 48 of the 53 bits that a session reference has. */
 export function eventHash(producerId: string, eventId: string): number {
-  return sessionRef(producerId, eventId);
-}
-
-function contains(state: DedupeState, hash: number): boolean {
-  const { low, high, count } = state;
-  const hashLow = hash >>> 0;
-  const hashHigh = (hash / TWO_32) & HIGH_BITS;
-  for (let i = 0; i < count; i++) if (low[i] === hashLow && high[i] === hashHigh) return true;
-  return false;
+  return sessionRef(producerId, eventId) % TWO_48;
 }
 
 function remember(state: DedupeState, hash: number, ringSize: number): void {
-  let place = state.count;
-  if (place >= ringSize) {
-    place = state.oldest;
-    state.oldest = (place + 1) % state.count;
-  } else {
-    if (place === state.low.length) grow(state, Math.min(ringSize, place * 2));
-    state.count++;
+  const { hashes, oldest } = state;
+  if (hashes.length < ringSize) {
+    hashes.push(hash);
+    return;
   }
-  state.low[place] = hash >>> 0;
-  state.high[place] = (hash / TWO_32) & HIGH_BITS;
-}
-
-function grow(state: DedupeState, size: number): void {
-  const low = new Uint32Array(size);
-  const high = new Uint16Array(size);
-  low.set(state.low);
-  high.set(state.high);
-  state.low = low;
-  state.high = high;
+  hashes[oldest] = hash;
+  state.oldest = (oldest + 1) % hashes.length;
 }
 
 /** Both rings' newest hashes in turn, each once: neither side's recent events can push out the other's. */
 function mergedRings(left: DedupeState, right: DedupeState, ringSize: number): DedupeState {
-  const newestFirst: number[] = [];
-  const seen = new Set<number>();
-  for (let age = 0; age < Math.max(left.count, right.count); age++) {
-    for (const side of [left, right]) {
-      if (age >= side.count || newestFirst.length === ringSize) continue;
-      const place = (side.oldest + side.count - 1 - age) % side.count;
-      const hash = side.high[place]! * TWO_32 + side.low[place]!;
-      if (seen.has(hash)) continue;
-      seen.add(hash);
-      newestFirst.push(hash);
+  const newestFirst = new Set<number>();
+  for (let age = 0; age < Math.max(left.hashes.length, right.hashes.length); age++) {
+    for (const { hashes, oldest } of [left, right]) {
+      if (age >= hashes.length || newestFirst.size === ringSize) continue;
+      newestFirst.add(hashes[(oldest + hashes.length - 1 - age) % hashes.length]!);
     }
   }
   const merged = emptyDedupeState();
-  for (let i = newestFirst.length - 1; i >= 0; i--) remember(merged, newestFirst[i]!, ringSize);
+  for (const hash of [...newestFirst].reverse()) remember(merged, hash, ringSize);
   return merged;
 }
+
+/** On their way to and from bytes: the low 32 bits of all hashes, then the high 16. */
+const low = new Uint32Array(LIST_MAX);
+const high = new Uint16Array(LIST_MAX);
 
 export const dedupeCodec = createLayoutCodec<DedupeState>({
   name: 'dedupe',
   version: 1,
-  write(state, writer) {
-    writer.writeLong(state.count);
-    writer.writeLong(state.duplicates);
-    writeRing(state.low, state, writer);
-    writeRing(state.high, state, writer);
+  /** Oldest first. */
+  write({ hashes, oldest, duplicates }, writer) {
+    const count = hashes.length;
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[(oldest + i) % count]!;
+      low[i] = hash >>> 0;
+      high[i] = hash / TWO_32;
+    }
+    writer.writeLong(count);
+    writer.writeLong(duplicates);
+    writer.writeNumbers(low, 0, count);
+    writer.writeNumbers(high, 0, count);
   },
   read(reader) {
     const count = readLength(reader);
     const duplicates = reader.readLong();
-    const low = new Uint32Array(Math.max(RING_AT_START, count));
-    const high = new Uint16Array(low.length);
-    readRing(low, count, reader);
-    readRing(high, count, reader);
-    return { low, high, count, oldest: 0, duplicates };
+    reader.readNumbers(low, count);
+    reader.readNumbers(high, count);
+    const hashes: number[] = [];
+    for (let i = 0; i < count; i++) hashes.push(high[i]! * TWO_32 + low[i]!);
+    return { hashes, oldest: 0, duplicates };
   },
 });

@@ -83,12 +83,12 @@ export function mayPersonalize(profile: ProfileState | undefined): boolean {
 /** Segments of a person as `kind/name`: device, country, then those of the user upsert. */
 export function segmentLabels(profile: ProfileState): readonly string[] {
   if (profile.labels !== undefined) return profile.labels;
-  const labels: string[] = [];
-  if (profile.device !== null) labels.push(`device/${profile.device}`);
-  if (profile.country !== null) labels.push(`country/${profile.country}`);
-  labels.push(...profile.segments);
-  profile.labels = labels;
-  return labels;
+  const { device, country, segments } = profile;
+  const place: string[] = [];
+  if (device !== null) place.push(`device/${device}`);
+  if (country !== null) place.push(`country/${country}`);
+  profile.labels = segments.length === 0 ? place : [...place, ...segments];
+  return profile.labels;
 }
 
 /** Whether the hash of an item is in the ring. A stranger is taken for seen with probability 200 / 2^32. */

@@ -9,7 +9,7 @@ const partWriter = new BinaryWriter();
 const partReader = new BinaryReader();
 
 /** Most elements a decoded list may claim: above every bound of stage 1, so that corrupt bytes cannot ask for memory. */
-const LIST_MAX = 4096;
+export const LIST_MAX = 4096;
 
 /** Reads a length written by `writeLong`, refusing what no state of this stage can hold. */
 export function readLength(from: BinaryReader): number {

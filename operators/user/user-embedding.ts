@@ -21,7 +21,7 @@ import type { Context, Operator } from '../../streams/runtime/operator.js';
 import { allocateFloats } from '../pooled-floats.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, typeAt, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
-import { createLayoutCodec } from '../state-layout.js';
+import { createLayoutCodec, readFloats } from '../state-layout.js';
 import { readLength } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
@@ -217,8 +217,6 @@ function drawn(seed: number, k: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-const BYTES_PER_FLOAT = 4;
-
 export const userEmbeddingCodec = createLayoutCodec<UserEmbeddingState>({
   name: 'user-embedding',
   version: 1,
@@ -232,9 +230,6 @@ export const userEmbeddingCodec = createLayoutCodec<UserEmbeddingState>({
     const space = reader.readString();
     const updates = reader.readLong();
     const length = readLength(reader);
-    const bytes = reader.readFixed(length * BYTES_PER_FLOAT);
-    const vector = allocateFloats(length);
-    for (let k = 0; k < length; k++) vector[k] = bytes.readFloatLE(k * BYTES_PER_FLOAT);
-    return { space, vector, updates };
+    return { space, vector: readFloats(reader, allocateFloats(length)), updates };
   },
 });

@@ -2,9 +2,8 @@
  * Timers of one batch: those loaded from the store because the batch's event times make them due, plus those set
  * while the batch runs. Fires in order of (time, operator, key); remembers what to add to and remove from the store.
  *
- * The horizon moves on while the batch does. Timers beyond it are not held in the heap: they wait, and most of them only
- * pass through to the commit. A timer is found by its key, of which the batch has few, so no identity has to be built
- * and hashed for each.
+ * The horizon moves on while the batch does; what is set beyond it waits in the heap, and mostly passes through to the
+ * commit. A timer is found by its key, of which the batch has few, so no identity has to be built and hashed for each.
  */
 import { compareTimers } from '../memory/key-order.js';
 import type { TimerEntry } from '../state/state-store.js';
@@ -21,8 +20,6 @@ interface Slot extends TimerEntry {
 export class TimerQueue {
   private readonly heap: Slot[] = [];
   private slots = new Map<string, Slot[]>();
-  /** Set while they were out of reach. */
-  private waiting: Slot[] = [];
   /** All stored timers with time < horizon are here. */
   horizon = -Infinity;
   private last: TimerEntry | undefined;
@@ -31,7 +28,6 @@ export class TimerQueue {
   begin(): void {
     this.heap.length = 0;
     this.slots = new Map();
-    this.waiting = [];
     this.horizon = -Infinity;
     this.last = undefined;
   }
@@ -48,24 +44,12 @@ export class TimerQueue {
       if (known === undefined) this.push(this.add(timer, true));
       else known.isStored = true;
     }
-    if (this.waiting.length > 0) this.queueWaiting();
-  }
-
-  private queueWaiting(): void {
-    let kept = 0;
-    for (const slot of this.waiting) {
-      if (!this.isInReach(slot)) this.waiting[kept++] = slot;
-      else if (slot.isSet && !slot.isQueued) this.push(slot);
-    }
-    this.waiting.length = kept;
   }
 
   set(timer: TimerEntry): void {
     const slot = this.find(timer) ?? this.add(timer, false);
     slot.isSet = true;
-    if (slot.isQueued) return;
-    if (this.isInReach(timer)) this.push(slot);
-    else this.waiting.push(slot);
+    if (!slot.isQueued) this.push(slot);
   }
 
   clear(timer: TimerEntry): void {
@@ -73,11 +57,11 @@ export class TimerQueue {
     slot.isSet = false;
   }
 
-  /** The next timer with time < before, no longer set; undefined when none is due. */
+  /** The next timer in reach with time < before, no longer set; undefined when none is due. */
   next(before: number): TimerEntry | undefined {
     for (;;) {
       const top = this.heap[0];
-      if (top === undefined || top.time >= before) return undefined;
+      if (top === undefined || top.time >= before || !this.isInReach(top)) return undefined;
       this.pop();
       top.isQueued = false;
       if (!top.isSet) continue;
