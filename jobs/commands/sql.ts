@@ -47,9 +47,16 @@ export async function runSql(context: CommandContext, query: string, options: Sq
 }
 
 async function openUnheld(context: CommandContext, options: SqlOptions, address: AdminAddress | undefined) {
-  const { namespace } = loadConfig(options).streams;
+  const { streams, warehouse } = loadConfig(options);
+  const { clock, logger } = context;
   try {
-    return await openWarehouseToRead({ data: options.data, namespace, clock: context.clock, logger: context.logger });
+    return await openWarehouseToRead({
+      data: options.data,
+      namespace: streams.namespace,
+      server: warehouse,
+      clock,
+      logger,
+    });
   } catch (error) {
     if (!isEngineError(error, 'DATA_DIRECTORY_LOCKED')) throw error;
     const why =

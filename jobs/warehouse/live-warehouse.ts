@@ -43,7 +43,7 @@ export async function startWarehouse(options: LiveWarehouseOptions): Promise<Liv
     blockRows,
     blockWaitMs,
     pseudonyms: await openPseudonyms(data, random),
-    open: () => openWarehouse({ data, namespace, clock, logger, retentionDays, memoryBytes }),
+    open: () => openWarehouse({ data, namespace, clock, logger, retentionDays, memoryBytes, server: config.warehouse }),
   });
   follower.start();
   return {

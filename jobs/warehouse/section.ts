@@ -9,6 +9,16 @@ export const warehouseSection = defineSection(
       default: true,
       description: 'Copy events, sessions and rewards into the warehouse for SQL. The engine runs the same without it.',
     }),
+    url: setting.optionalText({
+      address: 'FRESHET_CLICKHOUSE_URL',
+      description:
+        'HTTP address of a ClickHouse server, such as https://clickhouse:8443. Without it the embedded one in the data directory is used.',
+    }),
+    username: setting.text({ default: 'default', description: 'User on that server.' }),
+    password: setting.optionalText({
+      secret: 'FRESHET_CLICKHOUSE_PASSWORD',
+      description: 'Password on that server; better set by the environment.',
+    }),
     retentionDays: setting.integer({
       default: 365,
       min: 0,

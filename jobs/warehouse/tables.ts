@@ -8,7 +8,7 @@
  * Invariant: a released migration is never edited. A change is a new version at the end of `WAREHOUSE_MIGRATIONS`.
  */
 import { type Migration, RECORD_COLUMNS, type Warehouse } from '../../streams/warehouse/warehouse.js';
-import { VIEWS } from './views.js';
+import { EXPERIMENT_AND_LATENCY_VIEWS, VIEWS } from './views.js';
 
 /** Tables that the follower fills. */
 export type TableName = 'interactions' | 'impressions' | 'sessions' | 'rewards' | 'items' | 'dead_letters';
@@ -91,6 +91,7 @@ const TABLES = [
 export const WAREHOUSE_MIGRATIONS: readonly Migration[] = [
   { version: 1, name: 'tables of events, sessions, rewards, items and dead letters', statements: TABLES },
   { version: 2, name: 'views for reports', statements: VIEWS },
+  { version: 3, name: 'views of experiments and latency', statements: EXPERIMENT_AND_LATENCY_VIEWS },
 ];
 
 /** The catalogue stays: an item that was upserted once is in it for as long as it exists. */

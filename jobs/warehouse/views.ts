@@ -66,3 +66,46 @@ export const VIEWS: readonly string[] = [
   SESSION_QUALITY,
   REWARD_BY_POLICY,
 ];
+
+/** Outcomes by experiment and variant, one row a day: a viewed place is one trial. */
+const EXPERIMENT_METRICS = `CREATE VIEW IF NOT EXISTS experiment_metrics AS
+SELECT experiment, variant, toDate(viewedAt) AS day, uniqExact(user) AS users, uniqExact(requestId) AS slates,
+  count() AS places, countIf(has(feedback, 'click')) AS clicks, clicks / places AS ctr,
+  countIf(has(feedback, 'purchase')) AS purchases, avg(reward) AS meanReward, stddevSamp(reward) AS deviation,
+  sum(reward) AS rewardSum, sum(reward * reward) AS rewardSquares
+FROM rewards FINAL
+ARRAY JOIN mapKeys(assignments) AS experiment, mapValues(assignments) AS variant
+GROUP BY experiment, variant, day ${BY_MONTH}`;
+
+/** Ms from the event's own time to its receipt, and from receipt to the log, by hour and producer. */
+const EVENT_LATENCY = `CREATE VIEW IF NOT EXISTS event_latency AS
+SELECT toStartOfHour(receivedAt) AS hour, producer, count() AS events,
+  quantile(0.5)(dateDiff('millisecond', ts, receivedAt)) AS reportMedianMs,
+  quantile(0.99)(dateDiff('millisecond', ts, receivedAt)) AS reportP99Ms,
+  quantile(0.5)(dateDiff('millisecond', receivedAt, appendedAt)) AS logMedianMs,
+  quantile(0.99)(dateDiff('millisecond', receivedAt, appendedAt)) AS logP99Ms
+FROM interactions FINAL GROUP BY hour, producer ${BY_MONTH}`;
+
+/** Ms from a place being served to its being viewed, and to its click, by day and placement; places seen only once. */
+const REACTION_LATENCY = `CREATE VIEW IF NOT EXISTS reaction_latency AS
+SELECT day, placement, count() AS places, countIf(viewedMs IS NOT NULL) AS viewed,
+  quantile(0.5)(viewedMs) AS viewMedianMs, quantile(0.99)(viewedMs) AS viewP99Ms,
+  quantile(0.5)(clickedMs) AS clickMedianMs, quantile(0.99)(clickedMs) AS clickP99Ms
+FROM (
+  SELECT toDate(servedAt) AS day, placement,
+    if(viewedAt > toDateTime64(0, 3), dateDiff('millisecond', servedAt, viewedAt), NULL) AS viewedMs,
+    if(clickedAt > toDateTime64(0, 3), dateDiff('millisecond', servedAt, clickedAt), NULL) AS clickedMs
+  FROM (
+    SELECT requestId, itemId, any(placement) AS placement, minIf(ts, stage = 'served') AS servedAt,
+      minIf(ts, stage = 'viewed') AS viewedAt
+    FROM impressions GROUP BY requestId, itemId HAVING countIf(stage = 'served') > 0
+  ) AS places
+  LEFT JOIN (
+    SELECT requestId, itemId, min(ts) AS clickedAt FROM interactions
+    WHERE type = 'click' AND requestId != '' GROUP BY requestId, itemId
+  ) AS clicks USING (requestId, itemId)
+)
+GROUP BY day, placement`;
+
+/** Version 3. */
+export const EXPERIMENT_AND_LATENCY_VIEWS: readonly string[] = [EXPERIMENT_METRICS, EVENT_LATENCY, REACTION_LATENCY];

@@ -103,6 +103,10 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
       { sessions: 1, bounceRate: 0 },
     ]);
     expect((await sql('SELECT places, meanReward FROM reward_by_policy')).rows).toEqual([{ places: 1, meanReward: 1 }]);
+    expect((await sql('SELECT places, viewed FROM reaction_latency')).rows).toEqual([{ places: 2, viewed: 2 }]);
+    // Nobody is in an experiment; the view answers.
+    expect((await sql('SELECT variant FROM experiment_metrics')).rows).toEqual([]);
+    expect((await sql('SELECT sum(events) AS events FROM event_latency')).rows).toEqual([{ events: 1 }]);
     expect((await sql('SELECT code FROM dead_letters')).rows).toEqual([{ code: 'CODEC_CORRUPT' }]);
     await expect(sql('SELECT * FROM nope')).rejects.toThrow(/'nope'\. There are: .*interactions/);
     await expect(sql('DROP TABLE items')).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
