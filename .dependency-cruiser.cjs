@@ -26,6 +26,7 @@ const OWNERS = {
   pino: 'streams/logger[.]ts',
   'prom-client': 'streams/metrics[.]ts',
   snappyjs: 'streams/kafka/compression[.]ts',
+  usearch: 'serving/models/vectors/graph-index[.]ts',
   // The server, and the client of the benchmark's own process.
   ws: '(serving/feed/feed-server|jobs/bench/load-client)[.]ts',
   yaml: 'streams/yaml[.]ts',

@@ -7,6 +7,7 @@ import { EngineError } from '../../schemas/errors.js';
 import type { Algorithm } from './model.js';
 
 const ALGORITHMS: Readonly<Record<string, () => Promise<Algorithm>>> = {
+  neural_cf: async () => (await import('./neural-cf/neural-cf.js')).neuralCf,
   svd: async () => (await import('./svd/svd.js')).svd,
   nmf: async () => (await import('./nmf/nmf.js')).nmf,
   ials: async () => (await import('./ials/ials.js')).ials,

@@ -36,11 +36,18 @@ const graphFilterSettings = defineSection(
   {
     userExponent: exponent(0.35, 'a: how much less a person with a long history counts.'),
     itemExponent: exponent(0.35, 'b: how much less a popular item of the history counts.'),
-    outputExponent: exponent(0.1, 'c: how much popular items are preferred in the end.'),
+    outputExponent: exponent(0.2, 'c: how much popular items are preferred in the end.'),
     rank: setting.integer({ default: 256, min: 1, max: 2048, description: 'Frequencies of the low-pass filter.' }),
+    rankShare: setting.number({
+      default: 0.0625,
+      min: 0.0001,
+      max: 1,
+      description:
+        'Frequencies at most, as a share of people or items, whichever are fewer; the higher ones are noise.',
+    }),
     ideal: setting.number({ default: 0.15, min: 0, max: 100, description: 'Weight of the ideal low-pass filter.' }),
     sharpening: setting.number({
-      default: 0.5,
+      default: 0.8,
       min: 0,
       max: 1,
       description: 'Weight of what is taken off low frequencies.',
@@ -102,7 +109,7 @@ async function partsOf(
   const met = interactionsOf(set, settings.value);
   const graph = normalised(met, settings.userExponent, settings.itemExponent);
   const found = await rightSingularVectors(team, graph, {
-    rank: settings.rank,
+    rank: Math.max(1, Math.min(settings.rank, Math.floor(settings.rankShare * Math.min(met.rows, met.columns)))),
     iterations: settings.iterations,
     random: context.random.stream('directions'),
     between: (epoch) => {

@@ -2,11 +2,11 @@
  * Implicit alternating least squares: a vector for each person and item, fitted to all pairs, met or not.
  *
  * minimises Σ over all pairs (u, i) of c_ui (p_ui − x_u·y_i)² + Σ λ_u |x_u|² + Σ λ_i |y_i|², with p = 1 and c = 1 + α·w for
- * pairs that were met, p = 0 and c = 1 for all others; λ_u = λ (|others| + α Σ w)^ν. Each half-sweep improves every row of
+ * pairs that were met, p = 0 and c = 1 for all others; λ_u = λ (1 + α Σ w)^ν. Each half-sweep improves every row of
  * one side by a few steps of conjugate gradients (kernels/row-kernels.ts), rows shared out over threads.
  *
- * Hu, Koren, Volinsky (2008); Takács, Pilászy, Tikk (2011) for the steps; Rendle and others, "Revisiting the Performance of
- * iALS" (2022) for the regularization by frequency.
+ * Hu, Koren, Volinsky (2008); Takács, Pilászy, Tikk (2011) for the steps; Zhou and others (2008) for the regularization by
+ * frequency, whose good values hardly depend on the size of the catalogue.
  */
 import { defineSection, setting } from '../../../streams/config.js';
 import type { SectionValues } from '../../../streams/config.js';
@@ -34,13 +34,13 @@ const ialsSettings = defineSection(
   {
     factors: factorsSetting(64),
     alpha: setting.number({
-      default: 20,
+      default: 10,
       min: 0,
       max: 1e6,
       description: 'Weight of a pair that was met, beside 1 of one that was not.',
     }),
     regularization: setting.number({
-      default: 0.003,
+      default: 0.1,
       min: 1e-9,
       max: 1e6,
       description: 'λ; larger values draw vectors towards zero.',
@@ -49,7 +49,7 @@ const ialsSettings = defineSection(
       default: 1,
       min: 0,
       max: 2,
-      description: 'ν: 0 regularizes all rows alike, 1 in proportion to the weight of what they are fitted to.',
+      description: 'ν: 0 regularizes all rows alike, 1 in proportion to the weight of what was met.',
     }),
     epochs: setting.integer({ default: 16, min: 1, max: 1000, description: 'Sweeps over both sides.' }),
     steps: setting.integer({
@@ -139,7 +139,7 @@ function sideOf(team: KernelTeam, met: SparseMatrix, settings: IalsSettings): Si
   const matrix = team.sparse({ ...met, values: met.values.map((weight) => alpha * weight) });
   const ridges = team.floats(matrix.rows);
   for (let row = 0; row < matrix.rows; row++) {
-    let weight = matrix.columns;
+    let weight = 1;
     for (let p = matrix.rowStart[row]!; p < matrix.rowStart[row + 1]!; p++) weight += matrix.values[p]!;
     ridges[row] = regularization * weight ** regularizationExponent;
   }
@@ -245,8 +245,7 @@ class RidgeFoldIn implements FoldIn {
     const { factors, alpha, regularization, regularizationExponent } = this.settings;
     const a = gram.slice();
     const b = new Float64Array(factors);
-    const others = vectors.length / factors;
-    const ridge = regularization * (others + alpha * weights.reduce((sum, w) => sum + w, 0)) ** regularizationExponent;
+    const ridge = regularization * (1 + alpha * weights.reduce((sum, w) => sum + w, 0)) ** regularizationExponent;
     items.forEach((item, place) => {
       const strength = alpha * weights[place]!;
       const vector = vectors.subarray(item * factors, (item + 1) * factors);

@@ -32,7 +32,7 @@ const nmfSettings = defineSection(
   'nmf',
   {
     factors: factorsSetting(64),
-    regularization: setting.number({ default: 1, min: 0, max: 1e6, description: 'λ, of squares.' }),
+    regularization: setting.number({ default: 5, min: 0, max: 1e6, description: 'λ, of squares.' }),
     sparsity: setting.number({
       default: 0,
       min: 0,

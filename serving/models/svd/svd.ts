@@ -24,7 +24,7 @@ const svdSettings = defineSection(
   {
     factors: factorsSetting(64),
     popularityExponent: setting.number({
-      default: 0.4,
+      default: 0.2,
       min: 0,
       max: 1,
       description: 'e: entries are divided by their item’s popularity to this power; 0 leaves them as they are.',

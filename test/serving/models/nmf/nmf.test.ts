@@ -1,4 +1,4 @@
 import { describeModel } from '../model-conformance.js';
 import { nmf } from '../../../../serving/models/nmf/nmf.js';
 
-describeModel(nmf, { settings: { factors: 6 } });
+describeModel(nmf, { settings: { factors: 6, regularization: 0.5 } });
