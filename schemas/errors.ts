@@ -36,6 +36,7 @@ export const ERROR_CODES = {
   OFFSET_OUT_OF_RANGE: entry(500, false, 'The requested offset is no longer, or not yet, in the log.'),
   LOG_UNAVAILABLE: entry(503, true, 'The log did not answer in time; what was being appended may or may not be there.'),
   LOG_REFUSED: entry(500, false, 'The log refused a request for good: credentials, rights, or a limit of its own.'),
+  REGISTRY_FAILED: entry(503, true, 'The schema registry did not answer, or refused.'),
   TOPIC_UNKNOWN: entry(404, false, 'The topic does not exist.'),
   TOPIC_MISMATCH: entry(500, false, 'An existing topic differs from its declaration.'),
   MANIFEST_MISMATCH: entry(500, false, 'The stored state belongs to another log, partition count or build.'),

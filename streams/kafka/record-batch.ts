@@ -207,6 +207,7 @@ export function decodeRecords(batch: StoredBatch): LogRecord[] {
   for (let i = 0; i < count; i++) {
     const length = reader.varint();
     const end = reader.position + length;
+    if (length < 0 || end > reader.end) throw damaged(baseOffset);
     reader.skip(1);
     const timestamp = stampedAt ?? firstTimestamp + reader.varint();
     if (stampedAt !== undefined) reader.varint();
@@ -218,10 +219,17 @@ export function decodeRecords(batch: StoredBatch): LogRecord[] {
     const value = reader.slice(reader.varint()) ?? EMPTY;
     const headers = reader.varint();
     const origin = headers === 0 ? undefined : originOf(reader, headers);
-    reader.position = end;
+    if (reader.position !== end) throw damaged(baseOffset);
     records.push({ offset, key, value, timestamp, origin });
   }
   return records;
+}
+
+function damaged(baseOffset: number): EngineError {
+  return new EngineError(
+    'CODEC_CORRUPT',
+    `A record in the batch at offset ${baseOffset} has a length that is not its own.`,
+  );
 }
 
 function recordsOf({ bytes, baseOffset }: StoredBatch): WireReader {
@@ -255,7 +263,9 @@ function originOf(reader: WireReader, headers: number): Origin | undefined {
     const end = reader.position + length;
     const offset = reader.varint();
     const index = reader.varint();
-    const names = reader.slice(end - reader.position)!;
+    const names = reader.slice(end - reader.position);
+    if (names === undefined)
+      throw new EngineError('CODEC_CORRUPT', 'The origin of a record is longer than its header.');
     if (!names.equals(decodedNames)) rememberNames(names);
     origin = { source: decodedSource, operator: decodedOperator, offset, index };
   }
