@@ -90,7 +90,8 @@ describe('the wire', () => {
   it('reads back the integers it writes, in the bytes it said', () => {
     fc.assert(
       fc.property(fc.maxSafeInteger(), (value) => {
-        const half = Math.trunc(value / 2);
+        // Zig-zag doubles; a sum with 0 is never -0.
+        const half = Math.trunc(value / 2) + 0;
         const buffer = Buffer.alloc(12);
         const end = putVarint(buffer, half, 0);
         expect(end).toBe(varintSize(half));
