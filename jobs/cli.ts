@@ -16,6 +16,7 @@ import { DEFAULT_DATA_DIRECTORY, createCommandLogger, parseCount } from './comma
 import type { CommandContext, DataOptions } from './commands/command.js';
 import type { IngestBenchOptions } from './bench/ingest.js';
 import type { LatencyOptions } from './bench/latency.js';
+import type { SequentialStepOptions } from './bench/sequential-step.js';
 import type { ServeOptions } from './bench/serve.js';
 import type { ThroughputOptions } from './bench/throughput.js';
 import type { W1Options } from './bench/w1.js';
@@ -298,6 +299,17 @@ command(bench, 'serve', 'recommendations asked for at a steady rate')
   .action(async (options: GlobalOptions & ServeOptions) => {
     const { runServe } = await import('./bench/serve.js');
     await execute(options, (context) => runServe(context, options));
+  });
+
+command(bench, 'sequential-step', 'one live event of the transformer, incrementally and recomputed')
+  .option('--users <n>', 'people whose events alternate', parseCount('users'), 200)
+  .option('--events <n>', 'events measured', parseCount('events'), 20_000)
+  .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)
+  .option('--memory <MiB>', 'bound of all states', parseCount('memory'), 64)
+  .option('--seed <n>', 'seed of parameters and events', parseCount('seed'), 1)
+  .action(async (options: GlobalOptions & SequentialStepOptions) => {
+    const { runSequentialStep } = await import('./bench/sequential-step.js');
+    await execute(options, (context) => runSequentialStep(context, options));
   });
 
 command(bench, 'ingest', 'events over HTTP, durable before the answer: one a request, then lists')

@@ -18,6 +18,7 @@ const ALGORITHMS: Readonly<Record<string, () => Promise<Algorithm>>> = {
   popularity: async () => (await import('./popularity/popularity.js')).popularity,
   item_knn: async () => (await import('./item-knn/item-knn.js')).itemKnn,
   session_knn: async () => (await import('./session-knn/session-knn.js')).sessionKnn,
+  autoencoder: async () => (await import('./autoencoder/autoencoder.js')).autoencoder,
   rnn: async () => (await import('./rnn/rnn.js')).rnn,
   transformer: async () => (await import('./transformer/transformer.js')).transformer,
 };

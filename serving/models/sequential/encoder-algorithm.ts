@@ -11,13 +11,14 @@ import { jsonBytes, readJson } from '../model-files.js';
 import { Kernels } from '../tensors/kernels.js';
 import { requireInteractions, type TrainingSet } from '../training-set.js';
 import type { Encoder } from './encoder.js';
+import { EncoderLearner } from './encoder-learner.js';
 import type { LossSettings } from './item-loss.js';
 import { Parameters } from './parameters.js';
 import { EncoderScorer } from './scorer.js';
 import { learnKnowledge, loadKnowledge, type Network, SequenceModel } from './sequence-model.js';
-import type { PresetNumbers, SharedValues } from './settings.js';
+import { type PresetNumbers, scheduleOf, type SharedValues } from './settings.js';
 import { train } from './training.js';
-import { calibrateOn, holdOut } from './validation.js';
+import { calibrateOn, type HeldOut, holdOut } from './validation.js';
 
 export interface EncoderJob<N extends PresetNumbers> {
   readonly algorithm: string;
@@ -45,8 +46,12 @@ export async function fitEncoder<N extends PresetNumbers>(job: EncoderJob<N>): P
     share: settings.validationShare,
     most: settings.validationQuestions,
   });
+  encoder.parameters.initialise(context.random.stream('initial'));
   const { weightDecay, stepsMax, patience } = settings;
-  await train({ encoder, scorer, set, heldOut, loss: settings, plan, weightDecay, stepsMax, patience, context });
+  const { epochs, ...schedule } = scheduleOf(plan, stepsPerEpoch(set, heldOut, plan, encoder.length), stepsMax);
+  const optimizer = { ...schedule, learningRate: plan.learningRate, weightDecay };
+  const learner = new EncoderLearner({ scorer, set, heldOut, loss: settings, batchSize: plan.batchSize, optimizer });
+  await train({ learner, scorer, set, heldOut, epochs, stepsMax, patience, context });
   const calibration = calibrateOn(scorer, heldOut.questions);
   const knowledge = learnKnowledge(set, { calibration, shortSequence: settings.shortSequence });
   return new SequenceModel(job.algorithm, new EncoderNetwork(scorer, plan), knowledge);
@@ -78,6 +83,17 @@ function requireDimensions(dimensions: number): void {
   throw new EngineError(
     'CONFIG_INVALID',
     `Setting 'dimensions' is ${dimensions}; expected a multiple of ${DIMENSION_STEP}.`,
+  );
+}
+
+/** About: where long rows are cut differs from epoch to epoch. */
+function stepsPerEpoch(set: TrainingSet, { ends }: HeldOut, plan: PresetNumbers, length: number): number {
+  let windows = 0;
+  ends.forEach((end, row) => (windows += Math.ceil((end - set.rowStart[row]! - 1) / length)));
+  if (windows > 0) return Math.ceil(windows / plan.batchSize);
+  throw new EngineError(
+    'TRAINING_SET_INVALID',
+    'A sequence model learns from what follows what: no row of the training set has two interactions.',
   );
 }
 

@@ -1,5 +1,5 @@
 /** How a sequence model scores items after histories, whatever network it is; and that for encoders with item vectors. */
-import type { Kernels, Matrix } from '../tensors/kernels.js';
+import type { Kernels, Matrix, PackedMatrix } from '../tensors/kernels.js';
 import type { Encoder } from './encoder.js';
 import type { LossSettings } from './item-loss.js';
 import { packHistories } from './packed-batch.js';
@@ -22,6 +22,8 @@ const BATCH = 128;
 export class EncoderScorer implements HistoryScorer {
   readonly batch = BATCH;
   private readonly table: Matrix;
+  /** The same as the right side of products; made anew by `refresh`. */
+  private readonly panels: PackedMatrix;
   private isFresh = false;
 
   constructor(
@@ -30,6 +32,7 @@ export class EncoderScorer implements HistoryScorer {
   ) {
     const { items, kernels } = encoder.parameters;
     this.table = { ...items, values: kernels.floats(items.values.length) };
+    this.panels = kernels.packed(this.table, true);
   }
 
   get itemCount(): number {
@@ -47,11 +50,10 @@ export class EncoderScorer implements HistoryScorer {
     this.isFresh = true;
     const { values } = this.table;
     values.set(items.values);
-    if (similarity === 'dot') return;
-    for (let item = 0; item < itemCount; item++) {
-      const row = values.subarray(item * dimensions, (item + 1) * dimensions);
-      scaleToLength(row, cosineScale);
+    for (let item = 0; similarity === 'cosine' && item < itemCount; item++) {
+      scaleToLength(values.subarray(item * dimensions, (item + 1) * dimensions), cosineScale);
     }
+    this.kernels.packed(this.table, true, this.panels);
   }
 
   /** Item vectors as they are compared: logit = ⟨query, vector⟩. */
@@ -69,6 +71,7 @@ export class EncoderScorer implements HistoryScorer {
 
   /** Logits [itemCount] of a hidden row of the live path. */
   scoreHidden(hidden: Float32Array, into: Float32Array): void {
+    if (!this.isFresh) this.refresh();
     const mark = this.kernels.mark();
     const query = this.kernels.matrix(1, hidden.length);
     query.values.set(hidden);
@@ -99,7 +102,7 @@ export class EncoderScorer implements HistoryScorer {
   private scoreQueries(queries: Matrix, into: Float32Array): void {
     const { itemCount, table } = this;
     const logits = this.kernels.matrix(queries.rows, table.rows);
-    this.kernels.product(queries, table, logits, { transposeRight: true });
+    this.kernels.productPacked(queries, this.panels, logits);
     for (let q = 0; q < queries.rows; q++) {
       into.set(logits.values.subarray(q * table.rows, q * table.rows + itemCount), q * itemCount);
     }

@@ -159,3 +159,18 @@ export function planOf<N extends PresetNumbers>(
   });
   return { ...numbers, ...Object.fromEntries(chosen) } as N;
 }
+
+/** Steps and warm-up that follow from a plan and the number of steps in an epoch. */
+export function scheduleOf(
+  plan: PresetNumbers,
+  stepsPerEpoch: number,
+  stepsMax: number,
+): { epochs: number; steps: number; warmupSteps: number } {
+  const epochs = Math.max(1, Math.min(plan.epochsMax, Math.ceil(stepsMax / stepsPerEpoch)));
+  const steps = Math.min(stepsMax, epochs * stepsPerEpoch);
+  const warmupSteps = plan.warmupSteps > 0 ? plan.warmupSteps : Math.ceil(steps / WARMUP_PART);
+  return { epochs, steps, warmupSteps };
+}
+
+/** Warm-up is this part of the steps where it is not set. */
+const WARMUP_PART = 20;

@@ -154,12 +154,16 @@ export class Kernels {
     this.exports.product(rows, columns, depth, left, leftRow, leftColumn, this.scratch, target, targetRow, 0);
   }
 
-  /** Copies a right-hand side into panels; valid until `release` goes below it or its source changes. */
-  packed(right: Matrix, transpose = false): PackedMatrix {
+  /**
+   * Copies a right-hand side into panels, into those of `again` when its source changed; valid until `release` goes below
+   * them.
+   */
+  packed(right: Matrix, transpose = false, again?: PackedMatrix): PackedMatrix {
     const rows = transpose ? right.columns : right.rows;
     const columns = transpose ? right.rows : right.columns;
+    invariant(again === undefined || (again.rows === rows && again.columns === columns), 'Panels of another shape');
     invariant(columns % PANEL_COLUMNS === 0, `Packing needs a multiple of ${PANEL_COLUMNS} columns, got ${columns}`);
-    const address = this.take(rows * columns + SLACK_FLOATS);
+    const address = again?.address ?? this.take(rows * columns + SLACK_FLOATS);
     const [rowBytes, columnBytes] = strides(right, transpose);
     this.exports.pack(right.values.byteOffset, rowBytes, columnBytes, rows, columns, address);
     return { rows, columns, address };

@@ -22,6 +22,7 @@ export const TENSOR_BACKENDS: readonly TensorBackend[] = ['tensorflow-gpu', 'ten
 export type Tensor = Tensorflow.Tensor;
 export type Tensor1D = Tensorflow.Tensor1D;
 export type Tensor2D = Tensorflow.Tensor2D;
+export type TensorVariable = Tensorflow.Variable;
 
 export interface TensorLibrary {
   readonly backend: TensorBackend;

@@ -23,7 +23,10 @@ function results({ tf }: TensorLibrary): Record<string, number[]> {
   return Object.fromEntries(Object.entries(values).map(([name, tensor]) => [name, Array.from(tensor.dataSync())]));
 }
 
-describe('tensor library', () => {
+/** Loading a native library on a busy machine. */
+const TIMEOUT_MS = 90_000;
+
+describe('tensor library', { timeout: TIMEOUT_MS }, () => {
   for (const backend of COMPARED_BACKENDS) {
     it(`gives the same results on ${backend} as on the plain one`, async (context) => {
       const library = await tryOpenBackend(backend);
