@@ -83,7 +83,14 @@ end
 for g = 1, groups do
   local ttl, count = ARGV[8 + 2 * g], tonumber(ARGV[9 + 2 * g])
   if ttl == '0' then
-    for i = 0, count - 1 do redis.call('SET', KEYS[row + i], ARGV[value + i]) end
+    for i = 0, count - 1, ${SLICE} do
+      local pairs = {}
+      for j = i, math.min(i + ${SLICE - 1}, count - 1) do
+        pairs[#pairs + 1] = KEYS[row + j]
+        pairs[#pairs + 1] = ARGV[value + j]
+      end
+      redis.call('MSET', unpack(pairs))
+    end
   else
     for i = 0, count - 1 do redis.call('SET', KEYS[row + i], ARGV[value + i], 'PX', ttl) end
   end

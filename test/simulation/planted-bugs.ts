@@ -4,6 +4,7 @@
  * Where the promise is kept by the store or the log, the port is wrapped; where it is kept inside the task, the method
  * is replaced while a run lasts. Nothing in the runtime knows of this.
  */
+import { EngineError } from '../../schemas/errors.js';
 import { TaskBatch } from '../../streams/runtime/task-batch.js';
 import { Task } from '../../streams/runtime/task.js';
 import type { Commit, CommitOutcome, StateStore, TaskHead, TaskId } from '../../streams/state/state-store.js';
@@ -66,7 +67,18 @@ class PartialCommit extends StoreServer {
     this.memory.commitNow(task, half);
     this.memory.checkpoint().tasks.get(taskName(task))!.head = before;
     this.remember();
-    throw new ConnectionLost('half-way');
+    throw this.failure();
+  }
+
+  protected failure(): Error {
+    return new ConnectionLost('half-way');
+  }
+}
+
+/** A script that meets its limit (memory, a foreign type) half-way, and says that nothing was written. */
+class PartialScript extends PartialCommit {
+  protected override failure(): Error {
+    return new EngineError('STORAGE_FULL', 'Half of it is written.');
   }
 }
 
@@ -255,5 +267,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'a commit is applied in part',
     mutation: { server: (...made) => new PartialCommit(...made) },
     foundAfter: 31,
+  },
+  {
+    name: 'a script fails half-way and its writes stay',
+    mutation: { server: (...made) => new PartialScript(...made) },
+    foundAfter: 1,
   },
 ];

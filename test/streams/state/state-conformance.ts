@@ -288,6 +288,14 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
         await store.trimOutbox(TASK, 'A', first!.commitId);
         expect(await outputs()).toEqual(['o2', 'o3']);
       });
+
+      it('are kept when a late request names a commit that is gone', async () => {
+        if (store.delivery !== 'outbox') return;
+        await store.acquire(TASK, 'A');
+        await store.commit(TASK, commit('A', '', 'c1', { outputs: ['o1'] }));
+        await store.trimOutbox(TASK, 'A', 'lost-by-a-failover');
+        expect(await outputs()).toEqual(['o1']);
+      });
     });
 
     describe('whole tasks', () => {
