@@ -13,8 +13,5 @@ export function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
   return KafkaLog.open(options);
 }
 
-export { kafkaOptionsOf, kafkaSection } from './kafka-section.js';
-export type { KafkaConfig } from './kafka-section.js';
-export { frameId, frameRecord, SchemaRegistry } from './schema-registry.js';
 export type { KafkaLog } from './kafka-log.js';
 export type { HintChannel, KafkaLogOptions, KafkaTuning } from './kafka-options.js';
