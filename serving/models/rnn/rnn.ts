@@ -17,7 +17,7 @@ const rnnSettings = defineSection(
 );
 
 const PRESETS: Readonly<Record<'small' | 'full', PresetNumbers>> = {
-  small: { dimensions: 64, dropout: 0.4, batchSize: 128, learningRate: 1e-3, warmupSteps: 0, epochsMax: 20 },
+  small: { dimensions: 64, dropout: 0.4, batchSize: 128, learningRate: 1e-3, warmupSteps: 0, epochsMax: 40 },
   full: { dimensions: 128, dropout: 0.2, batchSize: 256, learningRate: 5e-4, warmupSteps: 1_000, epochsMax: 100 },
 };
 

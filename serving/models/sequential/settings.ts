@@ -150,7 +150,8 @@ export function planOf<N extends PresetNumbers>(
   presets: Readonly<Record<'small' | 'full', N>>,
 ): N {
   const auto = interactions < SMALL_INTERACTIONS ? 'small' : 'full';
-  const numbers = presets[values.preset === 'auto' ? auto : values.preset];
+  const preset = values.preset === 'auto' ? auto : values.preset;
+  const numbers = preset === 'full' ? presets.full : { ...presets.small, epochsMax: smallEpochs(interactions) };
   const set = values as unknown as Readonly<Record<string, number | undefined>>;
   const chosen = Object.keys(numbers).flatMap((key) => {
     const value = set[key];
@@ -158,6 +159,15 @@ export function planOf<N extends PresetNumbers>(
     return value === undefined || (value === 0 && key !== 'dropout') ? [] : [[key, value]];
   });
   return { ...numbers, ...Object.fromEntries(chosen) } as N;
+}
+
+/** Interactions little data are gone through in all: the fewer there are, the more often. */
+const SMALL_BUDGET = 8_000_000;
+const SMALL_EPOCHS = { least: 8, most: 40 } as const;
+
+function smallEpochs(interactions: number): number {
+  const epochs = Math.round(SMALL_BUDGET / Math.max(1, interactions));
+  return Math.min(SMALL_EPOCHS.most, Math.max(SMALL_EPOCHS.least, epochs));
 }
 
 /** Steps and warm-up that follow from a plan and the number of steps in an epoch. */

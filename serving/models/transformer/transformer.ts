@@ -50,7 +50,7 @@ interface TransformerNumbers extends PresetNumbers {
 const PRESETS: Readonly<Record<'small' | 'full', TransformerNumbers>> = {
   small: {
     ...{ dimensions: 64, layers: 2, heads: 2, feedForward: 256, dropout: 0.4 },
-    ...{ batchSize: 128, learningRate: 1e-3, warmupSteps: 0, epochsMax: 20 },
+    ...{ batchSize: 128, learningRate: 1e-3, warmupSteps: 0, epochsMax: 40 },
   },
   full: {
     ...{ dimensions: 128, layers: 6, heads: 8, feedForward: 512, dropout: 0.1 },
