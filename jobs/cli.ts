@@ -83,7 +83,7 @@ function report(error: unknown, options: GlobalOptions): void {
 withData(command(program, 'up', 'run the engine until it is told to stop'))
   .option('--port <n>', 'port to listen on; 0 picks a free one', parseCount('port'))
   .option('--host <address>', 'address to listen on; anything but loopback needs API keys')
-  .option('--roles <list>', 'what this process does', 'stream,serve')
+  .option('--roles <list>', 'what this process does', 'stream,serve,warehouse')
   .option('--demo', 'send simulated traffic')
   .option('--rate <n>', 'with --demo: records a second', parseCount('rate'), 50)
   .option('--seed <text>', 'with --demo: seed of the simulated world', 'demo')

@@ -3,16 +3,24 @@ import { operatorsSection } from '../operators/config.js';
 import { servingSection } from '../serving/config.js';
 import { defineConfig } from '../streams/config.js';
 import type { ConfigOf } from '../streams/config.js';
-import { kafkaSection } from '../streams/kafka/kafka-section.js';
+import { kafkaSection } from '../streams/kafka/index.js';
+import { redisSection } from '../streams/redis/index.js';
 import { streamsSection } from '../streams/section.js';
 import { warehouseSection } from './warehouse/section.js';
 
-export const freshetConfig = defineConfig({
-  streams: streamsSection,
-  kafka: kafkaSection,
-  operators: operatorsSection,
-  serving: servingSection,
-  warehouse: warehouseSection,
-});
+export const freshetConfig = defineConfig(
+  {
+    streams: streamsSection,
+    operators: operatorsSection,
+    serving: servingSection,
+    warehouse: warehouseSection,
+    kafka: kafkaSection,
+    redis: redisSection,
+  },
+  ({ streams, kafka }) =>
+    streams.storage === 'distributed' && kafka.brokers === ''
+      ? [{ path: 'kafka.brokers', value: kafka.brokers, expected: 'brokers, since streams.storage is distributed' }]
+      : [],
+);
 
 export type FreshetConfig = ConfigOf<typeof freshetConfig>;

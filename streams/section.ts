@@ -11,6 +11,10 @@ export const streamsSection = defineSection(
     namespace: setting.of(z.string().regex(NAMESPACE_PATTERN).default('default'), {
       description: 'Prefix of topics, databases, metrics and tokens; several engines can share servers.',
     }),
+    storage: setting.choice(['embedded', 'distributed'], {
+      default: 'embedded',
+      description: 'Log and state in the data directory of one process, or on Kafka and Redis shared by several.',
+    }),
     partitions: setting.integer({
       default: 4,
       min: 1,

@@ -1,5 +1,5 @@
 /**
- * `freshet up`: the engine, all roles in one process, until it is told to stop.
+ * `freshet up`: the engine, all its roles or some, until it is told to stop.
  *
  * With `--demo` the built-in simulator sends traffic and asks for recommendations over HTTP as any client would. The
  * first SIGINT or SIGTERM drains and stops; a second one ends at once.
@@ -32,7 +32,7 @@ export interface UpOptions extends DataOptions {
   readonly seed: string;
 }
 
-const ROLES = ['stream', 'serve'] as const;
+const ROLES = ['stream', 'serve', 'warehouse'] as const;
 const STATUS_MS = 1_000;
 const VERSION = '0.1.0';
 
@@ -52,8 +52,10 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
   let node: ServingNode | undefined;
   let url: string | undefined;
   mkdirSync(options.data, { recursive: true });
+  const metrics = createMetrics({ namespace: config.streams.namespace, includeProcess: true });
   const engine = await Engine.open({
     config,
+    metrics,
     directory: options.data,
     clock,
     random,
@@ -62,9 +64,10 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     onStopped: (error) => stop.abort(error),
     onItemsWithdrawn: (itemIds) => node?.onWithdrawn(itemIds),
   });
-  const metrics = createMetrics({ namespace: config.streams.namespace, includeProcess: true });
   try {
-    const warehouse = await startWarehouse({ engine, config, data: options.data, clock, random, logger, metrics });
+    const warehouse = roles.has('warehouse')
+      ? await startWarehouse({ engine, config, data: options.data, clock, random, logger, metrics })
+      : undefined;
     const admin = new AdminServer({
       engine,
       directory: options.data,
@@ -74,7 +77,7 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
       random,
     });
     if (roles.has('stream')) await engine.start();
-    else await engine.follower.open();
+    else await engine.follow();
     await admin.open();
     if (roles.has('serve')) {
       node = await createServingNode({ engine, config, clock, random, metrics, logger, version: VERSION });

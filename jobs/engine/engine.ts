@@ -15,7 +15,9 @@ import { createItemStateApply } from '../../serving/node/item-state.js';
 import { ItemTables } from '../../serving/tables/item-tables.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Logger } from '../../streams/logger.js';
+import type { Metrics } from '../../streams/metrics.js';
 import type { Random } from '../../streams/random.js';
+import { stageLag } from '../../streams/queries/stage-lag.js';
 import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { StreamWorker } from '../../streams/runtime/worker.js';
 import { taskOptionsOf } from '../../streams/section.js';
@@ -27,6 +29,8 @@ export interface EngineOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Where the storage counts; by itself when left out. */
+  readonly metrics?: Metrics;
   /** Append ticks when partitions are idle: for live engines, not for import and replay. */
   readonly isLive?: boolean;
   readonly onStopped?: (error: unknown) => void;
@@ -38,6 +42,7 @@ export class Engine {
   readonly worker: StreamWorker;
   readonly follower: TableFollower;
   private cleaning: { cancel(): void } | undefined;
+  private isProcessing = false;
 
   private constructor(
     private readonly options: EngineOptions,
@@ -90,11 +95,23 @@ export class Engine {
   /** Loads the item tables, then runs both stages until `close`. */
   async start(): Promise<void> {
     const { clock, config, logger } = this.options;
-    await this.follower.open();
+    await this.follow();
+    this.isProcessing = true;
     await this.worker.start();
     this.cleaning = clock.setInterval(config.streams.cleanIntervalMs, () => {
       this.storage.log.clean().catch((error: unknown) => logger.warn('cleaning failed', { error }));
     });
+  }
+
+  /** Loads the item tables and keeps them up, while other processes run the stages. */
+  async follow(): Promise<void> {
+    await this.follower.open();
+  }
+
+  /** Input records of both stages that are not processed yet, here or elsewhere. */
+  lag(): Promise<number> {
+    const { log, store } = this.storage;
+    return this.isProcessing ? this.worker.lag() : stageLag(this.engineTopology.topology, log, store);
   }
 
   /** Resolves when everything appended so far has passed both stages and reached the tables. */

@@ -1,6 +1,7 @@
 /** A serving node on an engine of this process: what the edge asks for, answered by the real parts. */
 import { createCatalogue } from '../../serving/node/item-state.js';
 import { ServingNode } from '../../serving/node/serving-node.js';
+import type { LossyHints } from '../../serving/node/serving-node.js';
 import { aliasOfRow, createSnapshotOf } from '../../serving/node/stage-users.js';
 import type { StageUsersConfig } from '../../serving/node/stage-users.js';
 import { UserStates } from '../../serving/node/user-states.js';
@@ -25,6 +26,9 @@ export interface ServingOptions {
   readonly version: string;
 }
 
+/** A feed whose hint was lost without anybody noticing is this late at most. */
+const HINT_REPAIR_MS = 2_000;
+
 export async function createServingNode(options: ServingOptions): Promise<ServingNode> {
   const { engine, config, clock, random, metrics, logger, version } = options;
   const { log, store } = engine.storage;
@@ -41,8 +45,9 @@ export async function createServingNode(options: ServingOptions): Promise<Servin
     catalogue: createCatalogue(engine.tables),
     // The engine opens and closes its follower itself; the node only looks at how far behind it is.
     followers: [{ open: () => Promise.resolve(), lag: () => engine.follower.lag(), close: () => Promise.resolve() }],
+    lossyHints: lossyHintsOf(engine),
     gauges: {
-      streamLag: () => engine.worker.lag(),
+      streamLag: () => engine.lag(),
       freeDiskBytes: () => Promise.resolve(engine.storage.stats()?.freeDiskBytes ?? Infinity),
     },
     clock,
@@ -51,6 +56,11 @@ export async function createServingNode(options: ServingOptions): Promise<Servin
     logger,
     version,
   });
+}
+
+function lossyHintsOf({ storage }: Engine): LossyHints | undefined {
+  const { onHintGap, store } = storage;
+  return onHintGap === undefined ? undefined : { store, intervalMs: HINT_REPAIR_MS, onGap: onHintGap };
 }
 
 /** When the log was made, ms since epoch: grows whenever it is made anew, so feed versions stay ordered. */

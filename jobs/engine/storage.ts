@@ -6,14 +6,25 @@
  *   distributed    Kafka and Redis, shared by all processes of the engine
  */
 import type { Clock } from '../../streams/clock.js';
+import { kafkaOptionsOf, openKafkaLog } from '../../streams/kafka/index.js';
+import type { HintChannel } from '../../streams/kafka/index.js';
 import { openEmbeddedStorage } from '../../streams/lmdb/index.js';
 import type { StorageStats, SyncPolicy } from '../../streams/lmdb/index.js';
 import type { EventLog } from '../../streams/log/event-log.js';
+import type { Logger } from '../../streams/logger.js';
 import { MemoryLog } from '../../streams/memory/memory-log.js';
 import { MemoryStore } from '../../streams/memory/memory-store.js';
+import { createMetrics } from '../../streams/metrics.js';
+import type { Metrics } from '../../streams/metrics.js';
 import type { Random } from '../../streams/random.js';
+import { openRedisStorage, redisClientOptionsOf } from '../../streams/redis/index.js';
+import type { RowTtl } from '../../streams/redis/index.js';
 import type { StateStore } from '../../streams/state/state-store.js';
+import { USER_STAGE } from '../../operators/engine-topology.js';
+import { PARTITION_KEY } from '../../streams/runtime/operator-chain.js';
 import type { FreshetConfig } from '../config.js';
+
+const DAY_MS = 86_400_000;
 
 export interface Storage {
   readonly log: EventLog;
@@ -22,6 +33,8 @@ export interface Storage {
   flushed(): Promise<void>;
   /** Of this machine's disk; undefined where the data are elsewhere. */
   stats(): StorageStats | undefined;
+  /** Where hints pass between processes: calls back with a partition some of whose hints were lost. */
+  readonly onHintGap?: (listener: (partition: number) => void) => () => void;
   close(): Promise<void>;
 }
 
@@ -31,11 +44,14 @@ export interface StorageOptions {
   readonly directory: string | undefined;
   readonly clock: Clock;
   readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics?: Metrics;
 }
 
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const { directory, clock, random, config } = options;
   if (directory === undefined) return openMemoryStorage(clock);
+  if (config.streams.storage === 'distributed') return openDistributedStorage(options);
   return openEmbeddedStorage({ directory, sync: syncPolicyOf(config), clock, random: random.stream('storage') });
 }
 
@@ -43,6 +59,51 @@ function openMemoryStorage(clock: Clock): Storage {
   const log = new MemoryLog({ clock });
   const store = new MemoryStore({ delivery: 'atomic', log });
   return { log, store, flushed: () => Promise.resolve(), stats: () => undefined, close: () => log.close() };
+}
+
+/** The directory holds nothing of log and state then: only what belongs to this process. */
+async function openDistributedStorage(options: StorageOptions): Promise<Storage> {
+  const { config, clock, logger } = options;
+  const { namespace, partitions } = config.streams;
+  const metrics = options.metrics ?? createMetrics({ namespace, includeProcess: false });
+  const random = options.random.stream('storage');
+  const redis = await openRedisStorage({
+    ...redisClientOptionsOf(config.redis),
+    ...{ namespace, clock, random, metrics, rowTtl: rowTtlOf(config) },
+  });
+  const gaps = new Set<(partition: number) => void>();
+  const onGap = (partition: number): void => gaps.forEach((listener) => listener(partition));
+  const hints: HintChannel = {
+    send: (topic, sent) => redis.hints.send(topic, sent),
+    listen: (topic, onHints) => redis.hints.listen(topic, partitions, { onHints, onGap }),
+  };
+  try {
+    const log = await openKafkaLog({ ...kafkaOptionsOf(config.kafka), hints, clock, random, logger, metrics });
+    return {
+      log,
+      store: redis.store,
+      // What an append or a commit resolved for is with its servers, which answer for it.
+      flushed: () => Promise.resolve(),
+      stats: () => undefined,
+      onHintGap: (listener) => {
+        gaps.add(listener);
+        return () => gaps.delete(listener);
+      },
+      close: async () => {
+        await log.close();
+        await redis.close();
+      },
+    };
+  } catch (error) {
+    await redis.close();
+    throw error;
+  }
+}
+
+/** Only rows of people are left to Redis to collect; event-time timers come first. */
+function rowTtlOf({ redis }: FreshetConfig): RowTtl {
+  const ttlMs = redis.rowTtlDays * DAY_MS;
+  return ({ stage }, key) => (ttlMs > 0 && stage === USER_STAGE && key !== PARTITION_KEY ? ttlMs : undefined);
 }
 
 function syncPolicyOf({ streams }: FreshetConfig): SyncPolicy {

@@ -6,6 +6,7 @@
  * not taken what was sent, or whose interval is not over, stays dirty and is made when it may be sent: always from the
  * latest state. One timer serves all intervals.
  */
+import { partitionFor } from '../../schemas/ids.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Hint } from '../../streams/log/event-log.js';
 import type { Logger } from '../../streams/logger.js';
@@ -143,6 +144,21 @@ export class FeedHub {
       if (this.active.size <= ACTIVE_USERS_MAX) break;
       this.active.delete(userId);
     }
+  }
+
+  /**
+   * Users of a partition with an open feed that waits for nothing, and the offset of the state that the oldest of their
+   * feeds was made from: a hint may have been lost where the store has a later one.
+   */
+  watched(partition: number, partitions: number): { key: string; version: number }[] {
+    const watched = [];
+    for (const [key, subscriptions] of this.byUser) {
+      if (this.moved.has(key) || partitionFor(key, partitions) !== partition) continue;
+      let version = Infinity;
+      for (const { isDirty, offset } of subscriptions) if (!isDirty) version = Math.min(version, offset);
+      if (version !== Infinity) watched.push({ key, version });
+    }
+    return watched;
   }
 
   /** Items that may not be shown any more: feeds that show one are renewed. */

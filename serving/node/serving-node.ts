@@ -9,9 +9,11 @@
 import { TOPICS, topicName } from '../../schemas/topics.js';
 import type { Clock } from '../../streams/clock.js';
 import type { EventLog } from '../../streams/log/event-log.js';
+import { HintRepair } from '../../streams/log/hint-repair.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Metrics } from '../../streams/metrics.js';
 import type { Random } from '../../streams/random.js';
+import type { StateStore } from '../../streams/state/state-store.js';
 import type { ServingConfig } from '../config.js';
 import { EventArrivals } from '../feed/event-arrivals.js';
 import { FeedHub } from '../feed/feed-hub.js';
@@ -44,6 +46,14 @@ export interface Follower {
   close(): Promise<void>;
 }
 
+export interface LossyHints {
+  /** Holds the rows of users. */
+  readonly store: StateStore;
+  readonly intervalMs: number;
+  /** Calls back with a partition some of whose hints did not arrive. Returns unsubscribe. */
+  onGap(listener: (partition: number) => void): () => void;
+}
+
 export interface ServingNodeParts {
   readonly config: ServingConfig;
   readonly namespace: string;
@@ -57,6 +67,8 @@ export interface ServingNodeParts {
   readonly userStage: string;
   readonly catalogue: Catalogue;
   readonly followers: readonly Follower[];
+  /** Where hints pass between processes and may be lost: how users that moved are found without one. */
+  readonly lossyHints?: LossyHints | undefined;
   readonly gauges: NodeGauges;
   readonly clock: Clock;
   readonly random: Random;
@@ -81,6 +93,7 @@ export class ServingNode {
   private readonly status: NodeStatus;
   private state: 'new' | 'starting' | 'serving' | 'stopping' | 'stopped' = 'new';
   private unsubscribe: (() => void) | undefined;
+  private stopRepairing: (() => Promise<void>) | undefined;
   private stopped: Promise<void> | undefined;
 
   constructor(private readonly parts: ServingNodeParts) {
@@ -123,6 +136,7 @@ export class ServingNode {
     for (const follower of followers) await follower.open();
     await this.admission.open();
     this.unsubscribe = log.onHints(topicName(namespace, TOPICS.feedHints), (hints) => this.hub.onHints(hints));
+    this.stopRepairing = this.repairHints();
     this.feeds.open();
     const port = await this.http.listen(config.host, config.port);
     this.state = 'serving';
@@ -154,6 +168,7 @@ export class ServingNode {
   private async drain(): Promise<void> {
     this.state = 'stopping';
     this.unsubscribe?.();
+    await this.stopRepairing?.();
     await this.feeds.drain();
     await this.hub.close();
     await this.http.close();
@@ -161,6 +176,24 @@ export class ServingNode {
     await this.itemWriter.drain();
     for (const follower of this.parts.followers) await follower.close();
     this.state = 'stopped';
+  }
+
+  private repairHints(): (() => Promise<void>) | undefined {
+    const { lossyHints, log, namespace, userStage: stage, clock, logger } = this.parts;
+    if (lossyHints === undefined) return undefined;
+    const { store, intervalMs } = lossyHints;
+    const { partitions } = log.topic(topicName(namespace, TOPICS.userEvents));
+    const repair = new HintRepair({
+      ...{ store, stage, partitions, clock, intervalMs },
+      watched: (partition) => this.hub.watched(partition, partitions),
+      onHints: (hints) => this.hub.onHints(hints),
+      onFault: (error) => logger.warn('feeds could not be compared with the state of their users', { error }),
+    });
+    const forget = lossyHints.onGap((partition) => void repair.repair(partition));
+    return async () => {
+      forget();
+      await repair.close();
+    };
   }
 
   private async tableLag(): Promise<number> {

@@ -13,5 +13,6 @@ export function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
   return KafkaLog.open(options);
 }
 
+export { kafkaOptionsOf, kafkaSection } from './kafka-section.js';
 export type { KafkaLog } from './kafka-log.js';
 export type { HintChannel, KafkaLogOptions, KafkaTuning } from './kafka-options.js';

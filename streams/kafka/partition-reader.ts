@@ -35,6 +35,9 @@ interface WaitingFetch {
 export const FETCH_BYTES_MAX = 32 * 1_048_576;
 const ATTEMPTS_MAX = 4;
 const RETRY_MS = 50;
+const RETRY_MS_MAX = 500;
+/** Some ten seconds: asked for at start, when topics just made have no leader yet, and after failovers. */
+const BOUNDS_ATTEMPTS_MAX = 25;
 const OFFSET_OUT_OF_RANGE = 1;
 const EARLIEST = -2;
 const LATEST = -1;
@@ -154,8 +157,8 @@ export class PartitionReader {
         return { start, end };
       } catch (error) {
         const fault = isEngineError(error) ? error : kafkaFault(error, `find the bounds of ${topic}/${partition}`);
-        if (!fault.retriable || attempt === ATTEMPTS_MAX) throw fault;
-        await this.context.clock.sleep(RETRY_MS * attempt);
+        if (!fault.retriable || attempt === BOUNDS_ATTEMPTS_MAX) throw fault;
+        await this.context.clock.sleep(Math.min(RETRY_MS * attempt, RETRY_MS_MAX));
         await this.context.channel.refresh().catch(() => undefined);
       }
     }

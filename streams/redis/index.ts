@@ -37,6 +37,7 @@ export async function openRedisStorage(options: RedisStorageOptions): Promise<Re
 }
 
 export { RedisHints } from './redis-hints.js';
+export type { RowTtl } from './commit-writer.js';
 export { RedisStore } from './redis-store.js';
 export { redisClientOptionsOf, redisSection } from './redis-section.js';
 export type { RedisConfig } from './redis-section.js';
