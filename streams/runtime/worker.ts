@@ -21,6 +21,8 @@ export interface WorkerOptions {
   readonly task: TaskOptions;
   /** Idle partitions get ticks when a timer has been due for this long; undefined: none (import, replay). */
   readonly idleTickAfterMs: number | undefined;
+  /** Least time between two looks of an idle task at its ownership and its timers, ms. */
+  readonly lookMs: number;
   readonly onStopped: (error: unknown) => void;
   readonly logger: Logger;
 }
@@ -28,7 +30,7 @@ export interface WorkerOptions {
 /** Pause before a step is retried; doubled up to the maximum while it keeps failing. */
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 5_000;
-/** An idle loop looks at its timers about this often. */
+/** An idle loop wakes this often without news. */
 const IDLE_LOOK_MS = 250;
 
 export class StreamWorker {
@@ -45,7 +47,13 @@ export class StreamWorker {
   ) {
     // Where the store is a server, tasks gain from waiting for it at the same time.
     this.environment = { ...environment, turn: environment.store.delivery === 'atomic' ? new Turn() : undefined };
-    this.options = { task: DEFAULT_TASK_OPTIONS, idleTickAfterMs: 1_000, onStopped: () => undefined, ...options };
+    this.options = {
+      task: DEFAULT_TASK_OPTIONS,
+      idleTickAfterMs: 1_000,
+      lookMs: IDLE_LOOK_MS,
+      onStopped: () => undefined,
+      ...options,
+    };
   }
 
   /** Checks that log and state belong together, then joins the groups. Throws MANIFEST_MISMATCH. */
@@ -228,7 +236,7 @@ class TaskLoop {
   /** What an idle task sees to now and then: that it is still the owner, and that time goes on. */
   private async maybeLookAround(): Promise<void> {
     const now = this.environment.clock.monotonic();
-    if (now - this.lookedMs < IDLE_LOOK_MS) return;
+    if (now - this.lookedMs < this.options.lookMs) return;
     this.lookedMs = now;
     await this.task.requireCurrent();
     await this.tickWhenDue();

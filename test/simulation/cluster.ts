@@ -118,7 +118,9 @@ export class Cluster {
       else this.failures.push(`${name} stopped: ${String(error)}`);
       this.replace(slot, process);
     };
-    const worker = new StreamWorker(topology, environment, { task, idleTickAfterMs, onStopped, logger: silentLogger });
+    const logger = silentLogger;
+    // A look at every turn: time is short here, and faults of ticks and owners are what is sought.
+    const worker = new StreamWorker(topology, environment, { task, idleTickAfterMs, lookMs: 0, onStopped, logger });
     worker.start().catch(() => this.replace(slot, process));
   }
 
