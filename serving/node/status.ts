@@ -24,6 +24,7 @@ export class NodeStatus {
     this.startedMs = parts.clock.monotonic();
     this.accepted = parts.metrics.counter('events_accepted_total', 'Durable events.');
     this.rejected = parts.metrics.counter('events_rejected_total', 'Refused events.');
+    parts.metrics.gaugeOf('stream_lag_records', 'Input records no commit covers yet.', () => parts.admission.streamLag);
   }
 
   snapshot() {
