@@ -25,6 +25,7 @@ const FILES = [
   ['ml-100k', 'ml-100k/ml-100k.inter.gz', ['Interaction']],
   ['ml-latest-small', 'ml-latest-small/ratings.csv.gz', ['Interaction']],
   ['ml-latest-small-movies', 'ml-latest-small/movies.csv.gz', ['ItemUpsert']],
+  ['ml-latest-small-abstracts', 'ml-latest-small/abstracts.json.gz', ['ItemUpsert']],
 ] as const;
 
 describe('the mappings that come with the engine', () => {
