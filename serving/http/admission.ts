@@ -32,7 +32,8 @@ export interface AdmissionOptions {
   readonly logger: Logger;
 }
 
-const LOOK_MS = 250;
+/** What is taken between two looks must fit into the reserve of the disk. */
+const LOOK_MS = 100;
 
 export class Admission {
   /** As of the last look. */

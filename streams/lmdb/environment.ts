@@ -44,8 +44,6 @@ export interface EnvironmentOptions {
 const TABLES_MAX = 8_192;
 /** How often to look whether a transaction can be read before it is durable. */
 const VISIBLE_POLL_MS = 1;
-/** Transactions that are stored and not yet durable: each holds a thread of libuv's pool, which has four. */
-const UNSYNCED_MAX = 2;
 
 export class Environment {
   private readonly root: RootDatabase<Buffer, Buffer>;
@@ -263,13 +261,16 @@ export class Environment {
     });
   }
 
-  /** Holds new transactions back while too many are not durable or, under an interval, the oldest one for too long. */
+  /**
+   * Holds a new transaction back until the last one is durable; under an interval, only while the oldest is not for too
+   * long. With several under way an environment was seen not to recover from a full disk, so `always` has one at a time.
+   */
   private async withinLimits(): Promise<void> {
     const { sync, clock } = this.options;
     const oldest = this.unsynced[0];
     if (oldest === undefined) return;
-    const isOverdue = typeof sync !== 'string' && clock.monotonic() - oldest.since >= sync.intervalMs;
-    if (isOverdue || this.unsynced.length >= UNSYNCED_MAX) await oldest.done.catch(() => undefined);
+    const isDue = typeof sync === 'string' || clock.monotonic() - oldest.since >= sync.intervalMs;
+    if (isDue) await oldest.done.catch(() => undefined);
   }
 
   private requireOpen(): void {
