@@ -256,8 +256,15 @@ withRegistry(command(models, 'rollback <name>', 'put the version before to use a
 const bench = program.command('bench').description('measure this machine');
 
 command(bench, 'w1', 'sessions over clicks, topic filled before, outputs stored and checked')
-  .requiredOption('--file <csv.gz>', 'Globo’s clicks')
-  .option('--limit <n>', 'clicks', parseCount('limit'), Infinity)
+  .option('--file <csv.gz>', 'Globo’s clicks, for a run in one process')
+  .option('--limit <n>', 'clicks of the file', parseCount('limit'), Infinity)
+  .option('--kafka <host:port>', 'a broker: read and write topics there, exactly once')
+  .option('--redis <host:port>', 'where the state is kept then')
+  .option('--input <topic>', 'with --kafka: topic with clicks', 'clicks')
+  .option('--output <topic>', 'with --kafka: topic for sessions, empty or new', 'sessions')
+  .option('--started <file>', 'with --kafka: write here when the first record was read')
+  .option('--until-stopped', 'with --kafka: stay, and leave the checking to others')
+  .option('--set <section.key=value>', 'override one setting; repeatable', collect, [])
   .action(async (options: GlobalOptions & W1Options) => {
     const { runW1 } = await import('./bench/w1.js');
     await execute(options, (context) => runW1(context, options));

@@ -147,6 +147,16 @@ export class RedisClient {
     requireFit(String(await this.onNode(node, 'INFO')), `${host}:${port}`);
   }
 
+  /** Of all masters, their children (which rewrite files) included. */
+  async serverCpuSeconds(): Promise<number> {
+    let seconds = 0;
+    for (const node of this.servers.nodes('master')) {
+      const text = String(await this.onNode(node, 'INFO', 'cpu'));
+      for (const [, value] of text.matchAll(/^used_cpu_(?:sys|user)(?:_children)?:([\d.]+)/gm)) seconds += Number(value);
+    }
+    return seconds;
+  }
+
   /** Names the server that owns a slot now: where to subscribe to its channels. undefined when that is not known. */
   ownerOf(slot: number): string | undefined {
     return this.servers.ownerOf(slot);

@@ -1,0 +1,71 @@
+/** `freshet bench w1` on a real Kafka and a real Redis: the sessions it writes are those of the clicks that it found. */
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { clickType } from '../../jobs/bench/w1-sessions.js';
+import { systemClock } from '../../streams/clock.js';
+import { openKafkaLog } from '../../streams/kafka/index.js';
+import { createLogger } from '../../streams/logger.js';
+import { createMetrics } from '../../streams/metrics.js';
+import { systemRandom } from '../../streams/random.js';
+import { startKafka } from '../harness/servers/kafka.js';
+import type { KafkaServer } from '../harness/servers/kafka.js';
+import { describeWithKafka, needsRedis } from '../harness/servers/needs.js';
+import { startRedis } from '../harness/servers/redis.js';
+import type { RedisServer } from '../harness/servers/redis.js';
+import { killAll, resultOf, runFreshet } from './freshet.js';
+
+const CLICKS = 12_000;
+const USERS = 700;
+/** Some clicks of a user lie further apart than the gap of a session, some do not. */
+const STEP_MS = 4_000;
+
+interface Result {
+  readonly events: number;
+  readonly isCorrect: boolean;
+  readonly cpuSeconds: number;
+  readonly redisCpuSeconds: number;
+  readonly maxRssBytes: number;
+}
+
+describeWithKafka('bench w1 on servers', () => {
+  let kafka: KafkaServer;
+  let redis: RedisServer;
+
+  beforeAll(async () => {
+    kafka = await startKafka();
+    redis = await startRedis();
+  });
+  afterEach(killAll);
+  afterAll(async () => {
+    await redis?.stop();
+    await kafka?.stop();
+  });
+
+  async function fillClicks(): Promise<void> {
+    const log = await openKafkaLog({
+      brokers: kafka.brokers,
+      clock: systemClock,
+      random: systemRandom(),
+      logger: createLogger({ level: 'error' }),
+      metrics: createMetrics({ namespace: 'test', includeProcess: false }),
+    });
+    await log.createTopics([{ name: 'clicks', partitions: 4, class: 'event' }]);
+    const clicks = Array.from({ length: CLICKS }, (_, i) => {
+      const user = `u${(i * 7919 + (i >> 6)) % USERS}`;
+      return { key: user, value: clickType.encode({ user, item: `i${i % 50}`, ts: 1_506_826_800_000 + i * STEP_MS }) };
+    });
+    await log.append('clicks', clicks);
+    await log.close();
+  }
+
+  it('counts every click once, and refuses a topic with records in it', { timeout: 120_000 }, async (context) => {
+    needsRedis(context);
+    await fillClicks();
+    const args = ['bench', 'w1', '--kafka', kafka.brokers.join(), '--redis', redis.address];
+    const result = await resultOf<Result>(...args);
+    expect(result).toMatchObject({ events: CLICKS, isCorrect: true });
+    for (const cost of [result.cpuSeconds, result.redisCpuSeconds, result.maxRssBytes]) expect(cost).toBeGreaterThan(0);
+    const second = await runFreshet(...args);
+    expect(second.code).toBe(2);
+    expect(second.stderr).toContain("Topic 'sessions' holds records already");
+  });
+});
