@@ -255,11 +255,15 @@ withRegistry(command(models, 'rollback <name>', 'put the version before to use a
 
 const bench = program.command('bench').description('measure this machine');
 
-command(bench, 'w1', 'sessions over clicks, topic filled before, outputs stored and checked')
+function withServers(target: Command): Command {
+  return target
+    .option('--kafka <host:port>', 'a broker: the log is there, not embedded')
+    .option('--redis <host:port>', 'with --kafka: where the state is kept');
+}
+
+withServers(command(bench, 'w1', 'sessions over clicks, topic filled before, outputs stored and checked'))
   .option('--file <csv.gz>', 'Globo’s clicks, for a run in one process')
   .option('--limit <n>', 'clicks of the file', parseCount('limit'), Infinity)
-  .option('--kafka <host:port>', 'a broker: read and write topics there, exactly once')
-  .option('--redis <host:port>', 'where the state is kept then')
   .option('--input <topic>', 'with --kafka: topic with clicks', 'clicks')
   .option('--output <topic>', 'with --kafka: topic for sessions, empty or new', 'sessions')
   .option('--started <file>', 'with --kafka: write here when the first record was read')
@@ -270,7 +274,7 @@ command(bench, 'w1', 'sessions over clicks, topic filled before, outputs stored 
     await execute(options, (context) => runW1(context, options));
   });
 
-command(bench, 'throughput', 'the whole chain with durable commits, over a file or the simulator’s mix')
+withServers(command(bench, 'throughput', 'the whole chain with durable commits, over a file or the simulator’s mix'))
   .option('--file <file>', 'replay this file instead of the simulator’s mix')
   .option('--mapping <file|name>', 'mapping of the file', 'globo')
   .option('--limit <n>', 'events', parseCount('limit'), Infinity)
@@ -281,7 +285,7 @@ command(bench, 'throughput', 'the whole chain with durable commits, over a file 
     await execute(options, (context) => runThroughput(context, options));
   });
 
-command(bench, 'latency', 'from an act to the refreshed feed: 1,000 subscribers, one event a request')
+withServers(command(bench, 'latency', 'from an act to the refreshed feed: 1,000 subscribers, one event a request'))
   .option('--subscribers <n>', 'users, each with an open feed', parseCount('subscribers'), 1_000)
   .option('--rate <n>', 'events a second, sent whether or not answers came', parseCount('rate'), 2_000)
   .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)

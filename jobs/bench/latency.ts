@@ -15,8 +15,10 @@ import { HttpClient } from './load-http.js';
 import { measureMachine, medianOf, ownCpuSeconds } from './load-report.js';
 import { runSchedule } from './load-schedule.js';
 import { LoadWorld } from './load-world.js';
+import { engineServerSettings } from './servers.js';
+import type { ServerOptions } from './servers.js';
 
-export interface LatencyOptions {
+export interface LatencyOptions extends ServerOptions {
   readonly subscribers: number;
   readonly rate: number;
   readonly items: number;
@@ -52,7 +54,8 @@ export async function runLatency(context: CommandContext, options: LatencyOption
 
 async function measureRun(context: CommandContext, options: LatencyOptions, run: number) {
   const { clock, terminal } = context;
-  const { subscribers: users, items, profile, set = [] } = options;
+  const { subscribers: users, items, profile } = options;
+  const set = [...engineServerSettings(options, context.random), ...(options.set ?? [])];
   const world = new LoadWorld({ items, users, seed: `latency-${run}`, nowMs: clock.now() });
   const engine = await EngineProcess.start({ clock, profile, set });
   const http = new HttpClient(engine.url, CONNECTIONS);

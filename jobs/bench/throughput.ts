@@ -1,6 +1,6 @@
 /**
- * Whole chain: every operator of both stages, durable commits, item tables following. The input topic is filled before;
- * measured is from starting the stages until the last table value has been applied.
+ * Whole chain: every operator of both stages, durable commits, item tables following; embedded, or with --kafka and --redis
+ * on servers. The input topic is filled before; measured is from starting the stages until the last table value has been applied.
  *
  * `--file` replays a file through its mapping; without it the simulator's mix is used: all event types, one viewed
  * impression of ten items for every three interactions.
@@ -16,8 +16,10 @@ import { importInto } from '../commands/import.js';
 import { Engine } from '../engine/engine.js';
 import { createMix } from '../simulate/mix.js';
 import { measure } from './measure.js';
+import { engineServerSettings } from './servers.js';
+import type { ServerOptions } from './servers.js';
 
-export interface ThroughputOptions {
+export interface ThroughputOptions extends ServerOptions {
   readonly file?: string | undefined;
   readonly mapping: string;
   readonly limit: number;
@@ -35,7 +37,8 @@ interface Filled {
 export async function runThroughput(context: CommandContext, options: ThroughputOptions): Promise<void> {
   const { clock, random, logger, terminal } = context;
   const directory = mkdtempSync(join(tmpdir(), 'freshet-throughput-'));
-  const engine = await Engine.open({ config: loadJobConfig(options), directory, clock, random, logger });
+  const set = [...engineServerSettings(options, random), ...(options.set ?? [])];
+  const engine = await Engine.open({ config: loadJobConfig({ set }), directory, clock, random, logger });
   try {
     const filled =
       options.file === undefined

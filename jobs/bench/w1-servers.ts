@@ -23,9 +23,8 @@ import { SessionReference, clickType, isEqual, readTopic, sessionStage, summariz
 import type { SessionTopics } from './w1-sessions.js';
 
 export interface W1ServerOptions {
-  /** `host:port`. */
-  readonly kafka: string;
-  readonly redis: string;
+  /** Where Kafka and Redis are, as settings. */
+  readonly servers: readonly string[];
   readonly input: string;
   /** Made if it is not there; must be empty. */
   readonly output: string;
@@ -39,8 +38,7 @@ const LOOK_MS = 20;
 
 export async function runW1OnServers(context: CommandContext, options: W1ServerOptions): Promise<void> {
   const { clock, terminal, logger } = context;
-  const overrides = [`kafka.brokers=${options.kafka}`, `redis.addresses=${options.redis}`];
-  const config = loadConfig({ set: [...overrides, ...(options.set ?? [])] });
+  const config = loadConfig({ set: [...options.servers, ...(options.set ?? [])] });
   const random = context.random.stream('w1');
   const namespace = `w1-${random.hex(8)}`;
   const metrics = createMetrics({ namespace, includeProcess: false });
@@ -78,7 +76,8 @@ export async function runW1OnServers(context: CommandContext, options: W1ServerO
         const isCorrect = await check(log, topics);
         await forget(redis);
         terminal.result({ ...result, isCorrect });
-        if (!isCorrect) throw new EngineError('INVARIANT_VIOLATED', 'The outputs differ from the sequential reference.');
+        if (!isCorrect)
+          throw new EngineError('INVARIANT_VIOLATED', 'The outputs differ from the sequential reference.');
       }
     } finally {
       await log.close();

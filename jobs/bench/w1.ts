@@ -17,12 +17,14 @@ import { mappingPath } from '../commands/command.js';
 import { readMapping } from '../import/mapping.js';
 import { openRows } from '../import/rows.js';
 import { measure } from './measure.js';
+import { serverSettings } from './servers.js';
+import type { ServerOptions } from './servers.js';
 import { runW1OnServers } from './w1-servers.js';
 import type { W1ServerOptions } from './w1-servers.js';
 import { SessionReference, clickType, isEqual, sessionStage, summarizeOutputs } from './w1-sessions.js';
 import type { Click } from './w1-sessions.js';
 
-export interface W1Options extends Partial<W1ServerOptions> {
+export interface W1Options extends ServerOptions, Omit<W1ServerOptions, 'servers'> {
   /** Globo's clicks, csv.gz: for the embedded run. */
   readonly file?: string | undefined;
   readonly limit: number;
@@ -34,14 +36,9 @@ const BATCH_RECORDS = 20_000;
 const FILL_RECORDS = 5_000;
 
 export async function runW1(context: CommandContext, options: W1Options): Promise<void> {
-  const { kafka, redis, file } = options;
-  if (kafka !== undefined && redis !== undefined) {
-    return runW1OnServers(context, { input: TOPICS.input, output: TOPICS.output, ...options, kafka, redis });
-  }
-  if (kafka !== undefined || redis !== undefined) {
-    throw new EngineError('USAGE_INVALID', '--kafka and --redis belong together: the log and the state.');
-  }
-  await runW1Embedded(context, await readClicks(file, options.limit));
+  const servers = serverSettings(options);
+  if (servers !== undefined) return runW1OnServers(context, { ...options, servers });
+  await runW1Embedded(context, await readClicks(options.file, options.limit));
 }
 
 async function runW1Embedded(context: CommandContext, clicks: readonly Click[]): Promise<void> {

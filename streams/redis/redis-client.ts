@@ -152,7 +152,8 @@ export class RedisClient {
     let seconds = 0;
     for (const node of this.servers.nodes('master')) {
       const text = String(await this.onNode(node, 'INFO', 'cpu'));
-      for (const [, value] of text.matchAll(/^used_cpu_(?:sys|user)(?:_children)?:([\d.]+)/gm)) seconds += Number(value);
+      for (const [, value] of text.matchAll(/^used_cpu_(?:sys|user)(?:_children)?:([\d.]+)/gm))
+        seconds += Number(value);
     }
     return seconds;
   }
