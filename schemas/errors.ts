@@ -30,7 +30,7 @@ export const ERROR_CODES = {
   TASK_FENCED: entry(
     409,
     false,
-    'Another owner committed for this partition; this owner must stop and drop its cache.',
+    'Another owner went on with this partition, or the store fell back; the task drops its cache and is acquired again once its group confirms it.',
   ),
   TASK_FAILED: entry(500, false, 'A task stopped on an error that its policy does not absorb.'),
   OFFSET_OUT_OF_RANGE: entry(500, false, 'The requested offset is no longer, or not yet, in the log.'),

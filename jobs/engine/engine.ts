@@ -70,6 +70,7 @@ export class Engine {
       apply: createItemStateApply(tables, options.onItemsWithdrawn ?? (() => undefined)),
       onFault: (error, record) =>
         logger.warn('table record ignored', { error, offset: record.offset, key: record.key }),
+      onUnread: (error, partition) => logger.warn('table cannot be read; trying again', { error, partition }),
     });
   }
 

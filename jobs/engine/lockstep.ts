@@ -45,6 +45,9 @@ export class LockstepScheduler {
       onFault: (error) => {
         throw error;
       },
+      onUnread: (error) => {
+        throw error;
+      },
     });
     await follower.load();
     const stages: Task[][] = [];

@@ -59,8 +59,8 @@ export async function createServingNode(options: ServingOptions): Promise<Servin
 }
 
 function lossyHintsOf({ storage }: Engine): LossyHints | undefined {
-  const { onHintGap, store } = storage;
-  return onHintGap === undefined ? undefined : { store, intervalMs: HINT_REPAIR_MS, onGap: onHintGap };
+  const { losesHints, store } = storage;
+  return losesHints === true ? { store, intervalMs: HINT_REPAIR_MS } : undefined;
 }
 
 /** When the log was made, ms since epoch: grows whenever it is made anew, so feed versions stay ordered. */

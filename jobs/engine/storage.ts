@@ -7,7 +7,6 @@
  */
 import type { Clock } from '../../streams/clock.js';
 import { kafkaOptionsOf, openKafkaLog } from '../../streams/kafka/index.js';
-import type { HintChannel } from '../../streams/kafka/index.js';
 import { openEmbeddedStorage } from '../../streams/lmdb/index.js';
 import type { StorageStats, SyncPolicy } from '../../streams/lmdb/index.js';
 import type { EventLog } from '../../streams/log/event-log.js';
@@ -33,8 +32,8 @@ export interface Storage {
   flushed(): Promise<void>;
   /** Of this machine's disk; undefined where the data are elsewhere. */
   stats(): StorageStats | undefined;
-  /** Where hints pass between processes: calls back with a partition some of whose hints were lost. */
-  readonly onHintGap?: (listener: (partition: number) => void) => () => void;
+  /** Hints pass between processes, and may get lost on the way. Absent: they do not. */
+  readonly losesHints?: boolean;
   close(): Promise<void>;
 }
 
@@ -64,20 +63,15 @@ function openMemoryStorage(clock: Clock): Storage {
 /** The directory holds nothing of log and state then: only what belongs to this process. */
 async function openDistributedStorage(options: StorageOptions): Promise<Storage> {
   const { config, clock, logger } = options;
-  const { namespace, partitions } = config.streams;
+  const { namespace } = config.streams;
   const metrics = options.metrics ?? createMetrics({ namespace, includeProcess: false });
   const random = options.random.stream('storage');
   const redis = await openRedisStorage({
     ...redisClientOptionsOf(config.redis),
     ...{ namespace, clock, random, metrics, rowTtl: rowTtlOf(config) },
   });
-  const gaps = new Set<(partition: number) => void>();
-  const onGap = (partition: number): void => gaps.forEach((listener) => listener(partition));
-  const hints: HintChannel = {
-    send: (topic, sent) => redis.hints.send(topic, sent),
-    listen: (topic, onHints) => redis.hints.listen(topic, partitions, { onHints, onGap }),
-  };
   try {
+    const { hints } = redis;
     const log = await openKafkaLog({ ...kafkaOptionsOf(config.kafka), hints, clock, random, logger, metrics });
     return {
       log,
@@ -85,10 +79,7 @@ async function openDistributedStorage(options: StorageOptions): Promise<Storage>
       // What an append or a commit resolved for is with its servers, which answer for it.
       flushed: () => Promise.resolve(),
       stats: () => undefined,
-      onHintGap: (listener) => {
-        gaps.add(listener);
-        return () => gaps.delete(listener);
-      },
+      losesHints: true,
       close: async () => {
         await log.close();
         await redis.close();

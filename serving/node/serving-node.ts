@@ -50,8 +50,6 @@ export interface LossyHints {
   /** Holds the rows of users. */
   readonly store: StateStore;
   readonly intervalMs: number;
-  /** Calls back with a partition some of whose hints did not arrive. Returns unsubscribe. */
-  onGap(listener: (partition: number) => void): () => void;
 }
 
 export interface ServingNodeParts {
@@ -93,7 +91,7 @@ export class ServingNode {
   private readonly status: NodeStatus;
   private state: 'new' | 'starting' | 'serving' | 'stopping' | 'stopped' = 'new';
   private unsubscribe: (() => void) | undefined;
-  private stopRepairing: (() => Promise<void>) | undefined;
+  private repair: HintRepair | undefined;
   private stopped: Promise<void> | undefined;
 
   constructor(private readonly parts: ServingNodeParts) {
@@ -135,8 +133,12 @@ export class ServingNode {
     this.state = 'starting';
     for (const follower of followers) await follower.open();
     await this.admission.open();
-    this.unsubscribe = log.onHints(topicName(namespace, TOPICS.feedHints), (hints) => this.hub.onHints(hints));
-    this.stopRepairing = this.repairHints();
+    this.repair = this.createHintRepair();
+    this.unsubscribe = log.onHints(
+      topicName(namespace, TOPICS.feedHints),
+      (hints) => this.hub.onHints(hints),
+      (partition) => void this.repair?.repair(partition),
+    );
     this.feeds.open();
     const port = await this.http.listen(config.host, config.port);
     this.state = 'serving';
@@ -168,7 +170,7 @@ export class ServingNode {
   private async drain(): Promise<void> {
     this.state = 'stopping';
     this.unsubscribe?.();
-    await this.stopRepairing?.();
+    await this.repair?.close();
     await this.feeds.drain();
     await this.hub.close();
     await this.http.close();
@@ -178,22 +180,17 @@ export class ServingNode {
     this.state = 'stopped';
   }
 
-  private repairHints(): (() => Promise<void>) | undefined {
+  private createHintRepair(): HintRepair | undefined {
     const { lossyHints, log, namespace, userStage: stage, clock, logger } = this.parts;
     if (lossyHints === undefined) return undefined;
     const { store, intervalMs } = lossyHints;
     const { partitions } = log.topic(topicName(namespace, TOPICS.userEvents));
-    const repair = new HintRepair({
+    return new HintRepair({
       ...{ store, stage, partitions, clock, intervalMs },
       watched: (partition) => this.hub.watched(partition, partitions),
       onHints: (hints) => this.hub.onHints(hints),
       onFault: (error) => logger.warn('feeds could not be compared with the state of their users', { error }),
     });
-    const forget = lossyHints.onGap((partition) => void repair.repair(partition));
-    return async () => {
-      forget();
-      await repair.close();
-    };
   }
 
   private async tableLag(): Promise<number> {

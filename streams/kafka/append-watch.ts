@@ -9,7 +9,7 @@
  *        ^                           │
  *        └───── nothing came ────────┘
  */
-import type { Clock } from '../clock.js';
+import type { Clock, TimerHandle } from '../clock.js';
 import type { Logger } from '../logger.js';
 import { type FetchPosition, fetchRequest } from './fetch-request.js';
 import type { Channel } from './kafka-client.js';
@@ -42,6 +42,7 @@ export class AppendWatch {
   private readonly running = new Set<Promise<void>>();
   private readonly closing = new AbortController();
   private scheduled = false;
+  private later: TimerHandle | undefined;
 
   constructor(
     private readonly context: WatchContext,
@@ -73,6 +74,14 @@ export class AppendWatch {
     });
   }
 
+  private scheduleLater(): void {
+    if (this.later !== undefined) return;
+    this.later = this.context.clock.setTimer(RETRY_MS, () => {
+      this.later = undefined;
+      this.schedule();
+    });
+  }
+
   /** A lane polls all partitions of one broker that wait. */
   private dispatch(): void {
     while (this.freeLanes.length > 0 && !this.closing.signal.aborted) {
@@ -96,8 +105,8 @@ export class AppendWatch {
       if (position.polled) continue;
       const its = leaderOf(lane, position);
       if (its === undefined) {
-        // Without a leader there is nobody to ask; its reader looks again by itself.
-        this.parked.delete(`${position.topic}/${position.partition}`);
+        // Without a leader there is nobody to ask: it stays parked until there is one.
+        this.scheduleLater();
         continue;
       }
       node ??= its;
@@ -140,6 +149,7 @@ export class AppendWatch {
 
   async close(): Promise<void> {
     this.closing.abort();
+    this.later?.cancel();
     await Promise.all(this.running);
   }
 }

@@ -64,6 +64,8 @@ export class GroupMember {
   private session: TimerHandle | undefined;
   private telling: Promise<void> = Promise.resolve();
   private readonly progress = new Map<number, number>();
+  /** Told by the next heartbeat of a membership that was acted on. */
+  private unconfirmed: (() => void)[] = [];
   private readonly leaving = new AbortController();
   private running: Promise<void> = Promise.resolve();
 
@@ -90,6 +92,11 @@ export class GroupMember {
   /** Tells lag tools how far a partition was read. Sent with a later heartbeat; nothing depends on it. */
   report(partition: number, offset: number): void {
     this.progress.set(partition, offset);
+  }
+
+  /** As in Membership. A heartbeat during a rebalance does not count: its outcome may take partitions away. */
+  confirmed(): Promise<void> {
+    return new Promise((resolve) => this.unconfirmed.push(resolve));
   }
 
   /** Lets everything go, then tells the others. Idempotent. */
@@ -229,7 +236,11 @@ export class GroupMember {
       await clock.sleep(pauseMs, signal).catch(() => undefined);
       if (signal.aborted) return;
       if (this.generation < 0) throw new LetGo();
+      const asking = this.unconfirmed.length;
       await this.heartbeat(this.generation);
+      // The session may have ended while the answer was on its way.
+      if (this.generation < 0) throw new LetGo();
+      for (const confirm of this.unconfirmed.splice(0, asking)) confirm();
       await this.commitProgress();
     }
   }
@@ -249,6 +260,7 @@ export class GroupMember {
 
   private async release(): Promise<void> {
     this.generation = -1;
+    this.unconfirmed = [];
     if (this.owned.length === 0) return;
     this.owned = [];
     await this.tell([]);

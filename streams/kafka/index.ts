@@ -15,4 +15,4 @@ export function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
 
 export { kafkaOptionsOf, kafkaSection } from './kafka-section.js';
 export type { KafkaLog } from './kafka-log.js';
-export type { HintChannel, KafkaLogOptions, KafkaTuning } from './kafka-options.js';
+export type { KafkaLogOptions, KafkaTuning } from './kafka-options.js';

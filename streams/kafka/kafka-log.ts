@@ -4,7 +4,7 @@
  * Reads are fetches at the offsets the caller names, appends go through an idempotent producer, *exact* topics through
  * transactions, groups through Kafka's group protocol. Offsets of readers are kept by the state commit, not by Kafka.
  * Retention and compaction are the broker's: `clean` has nothing to do. Hints do not go through Kafka: they need no
- * storing, and pass through the channel that is given, or stay within this process.
+ * storing, and pass over the bus that is given, or stay within this process.
  *
  * Records of one call to one partition are one record batch, taken as a whole, up to the limits of a batch; a larger call
  * is cut, and a crash in its midst leaves its beginning.
@@ -17,7 +17,9 @@ import type {
   AppendReceipt,
   AssignmentListener,
   EventLog,
+  GapListener,
   Hint,
+  HintsListener,
   LogBatch,
   Membership,
   OutgoingRecord,
@@ -179,10 +181,9 @@ export class KafkaLog implements EventLog {
     if (hints.length > 0) this.options.hints.send(topic, hints);
   }
 
-  onHints(topic: string, listener: (hints: readonly Hint[]) => void): () => void {
-    if (this.options.hints === undefined) return this.registry.onHints(topic, listener);
-    this.registry.topic(topic);
-    return this.options.hints.listen(topic, listener);
+  onHints(topic: string, onHints: HintsListener, onGap: GapListener = () => undefined): () => void {
+    if (this.options.hints === undefined) return this.registry.onHints(topic, onHints);
+    return this.options.hints.listen(topic, this.registry.topic(topic).partitions, { onHints, onGap });
   }
 
   async join(group: string, topic: string, listener: AssignmentListener): Promise<Membership> {
@@ -203,7 +204,11 @@ export class KafkaLog implements EventLog {
       await leave();
       throw error;
     }
-    return { leave, report: (partition, offset) => member.report(partition, offset) };
+    return {
+      leave,
+      confirmed: () => member.confirmed(),
+      report: (partition, offset) => member.report(partition, offset),
+    };
   }
 
   /** Bytes of appends that are not acknowledged: for back-pressure. */

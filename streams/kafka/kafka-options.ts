@@ -1,17 +1,11 @@
 /** What a Kafka log is made with, and the defaults. */
 import type { Clock } from '../clock.js';
-import type { Hint } from '../log/event-log.js';
+import type { HintBus } from '../log/hint-bus.js';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
 import type { Random } from '../random.js';
 import type { Compression } from './compression.js';
 import type { KafkaSasl, KafkaTls } from './kafka-client.js';
-
-/** Carries hints between processes. May lose them. */
-export interface HintChannel {
-  send(topic: string, hints: readonly Hint[]): void;
-  listen(topic: string, listener: (hints: readonly Hint[]) => void): () => void;
-}
 
 export interface KafkaTuning {
   readonly connectTimeoutMs: number;
@@ -63,7 +57,8 @@ export interface KafkaLogOptions {
   readonly prefix?: string;
   readonly sasl?: KafkaSasl | undefined;
   readonly tls?: KafkaTls | undefined;
-  readonly hints?: HintChannel | undefined;
+  /** Carries hints between processes; without one they stay within this process. */
+  readonly hints?: HintBus | undefined;
   readonly tuning?: Partial<KafkaTuning>;
   readonly clock: Clock;
   readonly random: Random;

@@ -4,7 +4,7 @@
  * Reads of a turn from one broker share a fetch. When more is there than was fetched, the next piece is fetched while the
  * reader works. An offset outside of the log is an error with the bounds, never a jump.
  */
-import { type EngineError, isEngineError } from '../../schemas/errors.js';
+import type { EngineError } from '../../schemas/errors.js';
 import type { LogBatch, PartitionBounds, ReadLimits } from '../log/event-log.js';
 import { offsetOutOfRange } from '../memory/memory-log.js';
 import type { Clock } from '../clock.js';
@@ -33,11 +33,10 @@ interface WaitingFetch {
 
 /** A fetch of many partitions at once stays below this. */
 export const FETCH_BYTES_MAX = 32 * 1_048_576;
-const ATTEMPTS_MAX = 4;
 const RETRY_MS = 50;
 const RETRY_MS_MAX = 500;
-/** Some ten seconds: asked for at start, when topics just made have no leader yet, and after failovers. */
-const BOUNDS_ATTEMPTS_MAX = 25;
+/** Some ten seconds: topics just made have no leader yet, and a failover takes a while. */
+const ATTEMPTS_MAX = 25;
 const OFFSET_OUT_OF_RANGE = 1;
 const EARLIEST = -2;
 const LATEST = -1;
@@ -80,16 +79,23 @@ export class PartitionReader {
   private async fetchChunk(position: FetchPosition): Promise<Chunk> {
     const { topic, partition, offset } = position;
     if (offset < 0) throw await this.outOfRange(position);
+    return this.retried(`read ${topic}/${partition}`, async () => {
+      const fetched = await this.fetch(position);
+      if (fetched.error === OFFSET_OUT_OF_RANGE) throw await this.outOfRange(position);
+      if (fetched.error !== 0) throw new BrokerError(fetched.error, `read ${topic}/${partition}`);
+      return this.take(offset, fetched);
+    });
+  }
+
+  /** Again, with growing pauses and news of who leads what, until it works or is final. */
+  private async retried<T>(what: string, call: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const fetched = await this.fetch(position);
-        if (fetched.error === OFFSET_OUT_OF_RANGE) throw await this.outOfRange(position);
-        if (fetched.error !== 0) throw new BrokerError(fetched.error, `read ${topic}/${partition}`);
-        return this.take(offset, fetched);
+        return await call();
       } catch (error) {
-        const fault = kafkaFault(error, `read ${topic}/${partition}`);
+        const fault = kafkaFault(error, what);
         if (!fault.retriable || attempt === ATTEMPTS_MAX) throw fault;
-        await this.context.clock.sleep(RETRY_MS * attempt);
+        await this.context.clock.sleep(Math.min(RETRY_MS * attempt, RETRY_MS_MAX));
         await this.context.channel.refresh().catch(() => undefined);
       }
     }
@@ -148,20 +154,13 @@ export class PartitionReader {
   }
 
   async bounds(topic: string, partition: number): Promise<PartitionBounds> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const [start, end] = await Promise.all([
-          this.offsetAt(topic, partition, EARLIEST),
-          this.offsetAt(topic, partition, LATEST),
-        ]);
-        return { start, end };
-      } catch (error) {
-        const fault = isEngineError(error) ? error : kafkaFault(error, `find the bounds of ${topic}/${partition}`);
-        if (!fault.retriable || attempt === BOUNDS_ATTEMPTS_MAX) throw fault;
-        await this.context.clock.sleep(Math.min(RETRY_MS * attempt, RETRY_MS_MAX));
-        await this.context.channel.refresh().catch(() => undefined);
-      }
-    }
+    return this.retried(`find the bounds of ${topic}/${partition}`, async () => {
+      const [start, end] = await Promise.all([
+        this.offsetAt(topic, partition, EARLIEST),
+        this.offsetAt(topic, partition, LATEST),
+      ]);
+      return { start, end };
+    });
   }
 
   private async offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {

@@ -94,8 +94,18 @@ export type AssignmentListener = (partitions: readonly number[]) => Promise<void
 export interface Membership {
   /** Tells tools that watch the group's lag how far a partition was read. Nothing depends on it; may be absent. */
   report?(partition: number, offset: number): void;
+  /**
+   * Resolves once the group has confirmed, after the call, that this membership is its present one. Stays pending when it
+   * is not any more: the listener hears of that.
+   */
+  confirmed(): Promise<void>;
   leave(): Promise<void>;
 }
+
+export type HintsListener = (hints: readonly Hint[]) => void;
+
+/** Hints of this partition may have been lost: compare versions. */
+export type GapListener = (partition: number) => void;
 
 /** Told which partitions grew; undefined: any of them may have. */
 export type AppendListener = (partitions: ReadonlySet<number> | undefined) => void;
@@ -130,7 +140,8 @@ export interface EventLog {
   /** Sends a hint on a topic of class `hint`. Returns at once; may lose it. */
   sendHints(topic: string, hints: readonly Hint[]): void;
 
-  onHints(topic: string, listener: (hints: readonly Hint[]) => void): () => void;
+  /** Returns unsubscribe. A log whose hints cannot get lost never calls `onGap`. */
+  onHints(topic: string, listener: HintsListener, onGap?: GapListener): () => void;
 
   /** Joins a group that shares a topic's partitions. Embedded logs have one member and assign everything. */
   join(group: string, topic: string, listener: AssignmentListener): Promise<Membership>;

@@ -4,12 +4,11 @@
  * A log that has no such channel of its own (Kafka: too slow and too dear for what may be lost) is handed one. What was
  * lost is repaired by version: `onGap` says where something may be missing, and HintRepair compares versions now and then.
  */
-import type { Hint } from './event-log.js';
+import type { GapListener, Hint, HintsListener } from './event-log.js';
 
 export interface HintListener {
-  readonly onHints: (hints: readonly Hint[]) => void;
-  /** Hints of this partition may have been lost: compare versions. */
-  readonly onGap: (partition: number) => void;
+  readonly onHints: HintsListener;
+  readonly onGap: GapListener;
 }
 
 export interface HintBus {

@@ -132,7 +132,7 @@ export class TopicRegistry {
       group.members = group.members.filter((other) => other !== member);
       await this.rebalance(group, partitions, [member]);
     };
-    return { leave };
+    return { leave, confirmed: () => Promise.resolve() };
   }
 
   /** Takes away first, then hands out; `leavers` end with nothing. */

@@ -78,11 +78,14 @@ export class BatchOutputs {
     if (hint.eventIds.length > HINT_EVENT_IDS_MAX) hint.eventIds.shift();
   }
 
-  /** Events before tables, topics in the order in which they were first written to. */
+  /**
+   * Events before tables, topics in the order in which they were first written to. Values of a table rise in version, as
+   * they do from commit to commit: so a late sender's can be told from others (TableRepair).
+   */
   batches(): OutputBatch[] {
     const batches: OutputBatch[] = [];
     for (const [topic, records] of this.events) batches.push({ topic, records });
-    for (const [topic, values] of this.tables) batches.push({ topic, records: [...values.values()] });
+    for (const [topic, values] of this.tables) batches.push({ topic, records: [...values.values()].sort(byVersion) });
     return batches;
   }
 
@@ -102,4 +105,8 @@ export class BatchOutputs {
       },
     );
   }
+}
+
+function byVersion(left: OutgoingRecord, right: OutgoingRecord): number {
+  return left.origin!.offset - right.origin!.offset;
 }

@@ -15,17 +15,21 @@ export interface TableFollowerOptions {
   readonly apply: (record: LogRecord, partition: number) => void;
   /** Called when a record could not be applied; the follower goes on. */
   readonly onFault: (error: unknown, record: LogRecord, partition: number) => void;
+  /** Called when the log could not be read; the follower tries again after a pause. */
+  readonly onUnread: (error: unknown, partition: number) => void;
 }
 
 /** One read takes at most this much, so that a node that catches up stays responsive. */
 const READ_LIMITS = { recordsMax: 2_000, bytesMax: 4 << 20 };
+/** Before a partition that could not be read is tried again. */
+const RETRY_MS = 500;
 
 export class TableFollower {
   private readonly positions: number[] = [];
   private running: Promise<void> | undefined;
   /** Partitions that may have grown since they were read. */
   private readonly grown = new Set<number>();
-  private closed = false;
+  private readonly closing = new AbortController();
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: TableFollowerOptions) {}
@@ -76,24 +80,35 @@ export class TableFollower {
   }
 
   async close(): Promise<void> {
-    this.closed = true;
+    this.closing.abort();
     this.unsubscribe?.();
     await this.running;
   }
 
   private wake(partitions: ReadonlySet<number> | undefined): void {
     for (const partition of partitions ?? this.positions.keys()) this.grown.add(partition);
-    if (this.running !== undefined || this.closed) return;
+    if (this.running !== undefined || this.closing.signal.aborted) return;
     this.running = this.run().finally(() => {
       this.running = undefined;
     });
   }
 
   private async run(): Promise<void> {
-    while (this.grown.size > 0 && !this.closed) {
+    const { signal } = this.closing;
+    while (this.grown.size > 0 && !signal.aborted) {
       const partitions = [...this.grown];
       this.grown.clear();
-      for (const partition of partitions) await this.drain(partition);
+      let hasFailed = false;
+      for (const partition of partitions) {
+        try {
+          await this.drain(partition);
+        } catch (error) {
+          hasFailed = true;
+          this.grown.add(partition);
+          this.options.onUnread(error, partition);
+        }
+      }
+      if (hasFailed) await this.options.clock.sleep(RETRY_MS, signal).catch(() => undefined);
     }
   }
 

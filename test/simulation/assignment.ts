@@ -22,6 +22,7 @@ interface Member {
 
 /** A member learns of its assignment at the latest after this long. */
 const NEWS_MS_MAX = 400;
+const HEARTBEAT_MS = 100;
 
 export class Assignment {
   private members: Member[] = [];
@@ -41,7 +42,12 @@ export class Assignment {
       this.rebalance(topic);
       return Promise.resolve();
     };
-    return Promise.resolve({ leave });
+    // A member that was expelled is never told, and asks for ever.
+    const confirmed = async (): Promise<void> => {
+      while (!(await process.call(() => this.members.includes(member)).catch(() => false)))
+        await process.sleep(HEARTBEAT_MS);
+    };
+    return Promise.resolve({ leave, confirmed });
   }
 
   /** A process is taken for dead; it may be a paused one that comes back and does not know. */

@@ -6,6 +6,7 @@
  */
 import type { EventLog } from '../../streams/log/event-log.js';
 import { silentLogger } from '../../streams/logger.js';
+import type { LogFields } from '../../streams/logger.js';
 import type { MemoryLog } from '../../streams/memory/memory-log.js';
 import type { Random } from '../../streams/random.js';
 import type { TaskOptions } from '../../streams/runtime/task-options.js';
@@ -114,14 +115,17 @@ export class Cluster {
       random: random.stream(name),
     };
     const onStopped = (error: unknown): void => {
-      if (isEngineError(error, 'TASK_FENCED')) network.faults.note('fenced');
-      else this.failures.push(`${name} stopped: ${String(error)}`);
+      this.failures.push(`${name} stopped: ${String(error)}`);
       this.replace(slot, process);
     };
-    const logger = silentLogger;
+    const logger = { ...silentLogger, warn: (_: string, { error }: LogFields = {}) => this.countFenced(error) };
     // A look at every turn: time is short here, and faults of ticks and owners are what is sought.
     const worker = new StreamWorker(topology, environment, { task, idleTickAfterMs, lookMs: 0, onStopped, logger });
     worker.start().catch(() => this.replace(slot, process));
+  }
+
+  private countFenced(error: unknown): void {
+    if (isEngineError(error, 'TASK_FENCED')) this.options.network.faults.note('fenced');
   }
 
   /** Ends a process and starts its successor after a while. */

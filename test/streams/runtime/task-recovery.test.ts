@@ -106,22 +106,6 @@ describe('an idle task', () => {
     await expect(task.requireCurrent()).rejects.toMatchObject({ code: 'TASK_FENCED' });
     await expect(task.step()).rejects.toMatchObject({ code: 'INVARIANT_VIOLATED' });
   });
-
-  it('stops its worker when the store fell back', async () => {
-    const { log, store, clock, random } = environment();
-    const errors: unknown[] = [];
-    const onStopped = (error: unknown): void => void errors.push(error);
-    const topology = buildTopology('counting', [stage]);
-    const worker = new StreamWorker(topology, { log, store, clock, random }, { logger: silentLogger, onStopped });
-    const before = store.checkpoint();
-    log.appendNow(INPUT, [count('a', 1)]);
-    await worker.start();
-    await clock.advance(1_000);
-    store.rollback(before);
-    await clock.advance(1_000);
-    expect(errors).toMatchObject([{ code: 'TASK_FENCED' }]);
-    await worker.stop();
-  });
 });
 
 describe('a timer that failed', () => {

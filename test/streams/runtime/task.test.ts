@@ -103,7 +103,7 @@ describe('a task', () => {
     await driver.pipe(count('a', 0), count('b', 1, 5), count('a', 2, 2), count('c', 3), count('c', 4, -1));
     await driver.pipe(count('d', 5));
     expect(calls).toEqual(['a=3@2', 'b=5@1', 'd=1@5']);
-    expect(text(driver.outputs(TABLE))).toEqual(['3', '5', '1']);
+    expect(text(driver.outputs(TABLE))).toEqual(['5', '3', '1']);
   });
 
   it('drops outputs of other tasks that it has seen, by their identity', async () => {

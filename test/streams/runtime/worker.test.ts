@@ -1,0 +1,78 @@
+/** A worker whose task was fenced: it goes on by itself, but only as somebody whom the group confirms. */
+import { describe, expect, it } from 'vitest';
+import { ManualClock } from '../../../streams/clock.js';
+import type { AssignmentListener, Membership } from '../../../streams/log/event-log.js';
+import { silentLogger } from '../../../streams/logger.js';
+import { MemoryLog } from '../../../streams/memory/memory-log.js';
+import { MemoryStore } from '../../../streams/memory/memory-store.js';
+import { seededRandom } from '../../../streams/random.js';
+import { buildTopology } from '../../../streams/runtime/topology.js';
+import { StreamWorker } from '../../../streams/runtime/worker.js';
+import type { TopicSpec } from '../../../streams/log/event-log.js';
+import { count, countingStage, DEAD_LETTERS, HINTS, INPUT, OUTPUT, TABLE, totalOperator } from './counting-stage.js';
+
+const ALL = { recordsMax: Infinity, bytesMax: Infinity };
+const TASK = { stage: 'counting', partition: 0 };
+const topic = (name: string, kind: TopicSpec['class'] = 'event'): TopicSpec => ({ name, partitions: 1, class: kind });
+
+/** A log whose group confirms memberships when the test says so. */
+class SlowGroupLog extends MemoryLog {
+  confirm: () => void = () => undefined;
+  listener: AssignmentListener = () => Promise.resolve();
+
+  override async join(group: string, name: string, listener: AssignmentListener): Promise<Membership> {
+    this.listener = listener;
+    const membership = await super.join(group, name, listener);
+    const confirmed = (): Promise<void> => new Promise((resolve) => (this.confirm = resolve));
+    return { leave: () => membership.leave(), confirmed };
+  }
+}
+
+async function startWorker() {
+  const clock = new ManualClock();
+  const log = new SlowGroupLog({ clock });
+  log.createTopicsNow([topic(INPUT), topic(OUTPUT), topic(DEAD_LETTERS), topic(TABLE, 'table'), topic(HINTS, 'hint')]);
+  const store = new MemoryStore({ delivery: 'outbox' });
+  const errors: unknown[] = [];
+  const onStopped = (error: unknown): void => void errors.push(error);
+  const topology = buildTopology('counting', [countingStage({ operators: [totalOperator] })]);
+  const environment = { log, store, clock, random: seededRandom('worker') };
+  const worker = new StreamWorker(topology, environment, { logger: silentLogger, onStopped });
+  const before = store.checkpoint();
+  await worker.start();
+  log.appendNow(INPUT, [count('a', 1)]);
+  await clock.advance(1_000);
+  const totals = (): string[] => log.readNow(OUTPUT, 0, 0, ALL).records.map(({ value }) => value.toString());
+  return { clock, log, store, worker, errors, before, totals };
+}
+
+describe('a worker whose store fell back', () => {
+  it('drops the task and acquires it again, once its group has confirmed it', async () => {
+    const { clock, log, store, worker, errors, before, totals } = await startWorker();
+    store.rollback(before);
+    await clock.advance(60_000);
+    expect(store.headNow(TASK)).toBeUndefined();
+    log.confirm();
+    log.appendNow(INPUT, [count('a', 2)]);
+    await clock.advance(1_000);
+    expect(store.headNow(TASK)?.offset).toBe(2);
+    expect(totals()).toEqual(['total 1', 'again 1', 'total 1', 'again 1', 'total 2', 'again 2']);
+    expect(errors).toEqual([]);
+    await worker.stop();
+  });
+});
+
+describe('a worker that another owner went past', () => {
+  it('leaves the task alone when it hears of its loss instead', async () => {
+    const { clock, log, store, worker, errors } = await startWorker();
+    store.acquireNow(TASK, 'the other owner');
+    log.appendNow(INPUT, [count('a', 2)]);
+    await clock.advance(10_000);
+    await log.listener([]);
+    log.confirm();
+    await clock.advance(10_000);
+    expect(store.checkpoint().tasks.get('counting/0')?.owner).toBe('the other owner');
+    expect(errors).toEqual([]);
+    await worker.stop();
+  });
+});
