@@ -1,5 +1,6 @@
 /**
- * Session neighbours: what came next in the sessions most like this one, with the decays of VMIS-kNN and STAN.
+ * Session neighbours: what came next in the sessions most like this one, with the decays of VMIS-kNN and STAN, and how
+ * often people come back to what the session already holds.
  *
  * VMIS-kNN: Kersbergen, Sprangers, Schelter (Serenade, SIGMOD 2022); STAN: Garg et al. (SIGIR 2019). For a session with the
  * item at distance d from its end weighing contextDecay^d:
@@ -7,12 +8,14 @@
  *    over |n|^lengthNorm, halved for each `recencyHalf` of all sessions that are later than n;
  * 2. the `neighbours` most similar stay, of equals the latest;
  * 3. each gives its similarity to its items, times stepDecay^(steps − 1) by their distance from the shared item nearest to
- *    the end of the session asked about, and times `backwardShare` for what stood before it.
+ *    the end of the session asked about, and times `backwardShare` for what stood before it; votes are scaled to sum to 1;
+ * 4. the j-th latest distinct item of the session comes next with the share r_j that it came next with in the training
+ *    sessions; the votes get the rest: score(i) = (1 − Σ_j r_j) · votes(i) + r_j(i). repeat-shares.ts has r.
  * This is the same idea the stream keeps current in serving/retrieval/session-knn.ts, over a training set at rest.
  *
- * Worked example, without rarity and recency: asked [b, a], contextDecay .6; sessions x: a→c→d and y: b→c. Similarities 1/√3 = .577 and .6/√2 = .424;
- * with stepDecay .75, c scores .577 + .424 and d .75 · .577,
- * both over .577 + .424.
+ * Worked example, without rarity and recency, where nobody comes back: asked [b, a], contextDecay .6; sessions x: a→c→d and
+ * y: b→c. Similarities 1/√3 = .577 and .6/√2 = .424; with stepDecay .75, votes for c are .577 + .424 and for d .75 · .577,
+ * so that c scores 1.001 / 1.434 = .698 and d .302.
  */
 import { EngineError } from '../../../schemas/errors.js';
 import { defineSection, setting } from '../../../streams/config.js';
@@ -20,9 +23,10 @@ import type { SectionValues } from '../../../streams/config.js';
 import { TopN } from '../../tables/top-n.js';
 import { requireMemory, scoreRows, spaceIdOf, throwIfCancelled, topOf } from '../fitting.js';
 import type { Algorithm, FitContext, Model, ModelFiles, ModelQuery, ModelReason, RankedItems } from '../model.js';
-import { bytesOf, jsonBytes, readInts, readJson } from '../model-files.js';
+import { bytesOf, jsonBytes, readFloats, readInts, readJson } from '../model-files.js';
 import { requireInteractions } from '../training-set.js';
 import type { TrainingSet } from '../training-set.js';
+import { addRepeats, repeatShares } from './repeat-shares.js';
 
 const sessionKnnSettings = defineSection(
   'sessionKnn',
@@ -84,6 +88,13 @@ const sessionKnnSettings = defineSection(
       max: 1,
       description: 'Share of the sessions that a session may be older than before it counts half; 0 counts all alike.',
     }),
+    repeatItems: setting.integer({
+      default: 20,
+      min: 0,
+      max: 100,
+      unit: 'items',
+      description: 'Latest distinct items of a session that may come again, as often as in training; 0: none.',
+    }),
   },
   { description: 'Neighbours of sessions.' },
 );
@@ -95,6 +106,7 @@ const SESSION_FILE = 'session-start.i32';
 const ITEM_FILE = 'session-items.i32';
 const POSTING_START_FILE = 'posting-start.i32';
 const POSTING_FILE = 'postings.i32';
+const REPEAT_FILE = 'repeat-shares.f32';
 const SETTINGS_FILE = 'settings.json';
 
 export const sessionKnn: Algorithm<typeof sessionKnnSettings> = {
@@ -103,7 +115,7 @@ export const sessionKnn: Algorithm<typeof sessionKnnSettings> = {
   fit: async (set, settings, context) => {
     requireInteractions(set);
     throwIfCancelled(context);
-    const index = indexSessions(set, settings, context);
+    const index = { ...indexSessions(set, settings, context), repeats: repeatShares(set, settings.repeatItems) };
     context.progress({ epoch: 1, epochs: 1, fraction: 1 });
     return new SessionKnnModel(index, settings, set.userIds.length);
   },
@@ -118,6 +130,7 @@ export const sessionKnn: Algorithm<typeof sessionKnnSettings> = {
       sessionItems: readInts(artefact, ITEM_FILE, sessionStart.at(-1) ?? 0),
       postingStart,
       postings: readInts(artefact, POSTING_FILE, postingStart[artefact.itemCount]),
+      repeats: readFloats(artefact, REPEAT_FILE, parsed.data.repeatItems),
     };
     const sessions = sessionStart.length - 1;
     const isBroken =
@@ -135,6 +148,9 @@ interface SessionIndex {
   readonly postingStart: Int32Array;
   readonly postings: Int32Array;
 }
+
+/** `repeats`: by j, how often the j-th latest distinct item of a session was the next one. */
+type SessionKnowledge = SessionIndex & { readonly repeats: Float32Array };
 
 function indexSessions(set: TrainingSet, settings: SessionKnnSettings, context: FitContext): SessionIndex {
   requireMemory(context, set.items.length * 16 + set.userIds.length * 12, 'The index of sessions');
@@ -176,12 +192,12 @@ class SessionKnnModel implements Model {
   private readonly nearest: TopN;
 
   constructor(
-    private readonly index: SessionIndex,
+    private readonly index: SessionKnowledge,
     private readonly settings: SessionKnnSettings,
     readonly userCount: number,
   ) {
     this.itemCount = index.postingStart.length - 1;
-    this.spaceId = spaceIdOf(NAME, index.sessionStart, index.sessionItems, index.postings, jsonBytes(settings));
+    this.spaceId = spaceIdOf(NAME, index.sessionStart, index.sessionItems, index.postings, index.repeats, jsonBytes(settings));
     this.row = new Float32Array(this.itemCount);
     this.similarities = new Float64Array(index.sessionStart.length - 1);
     this.shared = new Int32Array(index.sessionStart.length - 1);
@@ -195,6 +211,7 @@ class SessionKnnModel implements Model {
       [ITEM_FILE]: bytesOf(this.index.sessionItems),
       [POSTING_START_FILE]: bytesOf(this.index.postingStart),
       [POSTING_FILE]: bytesOf(this.index.postings),
+      [REPEAT_FILE]: bytesOf(this.index.repeats),
     };
   }
 
@@ -215,12 +232,16 @@ class SessionKnnModel implements Model {
   private scoreInto(query: ModelQuery, row: Float32Array): void {
     row.fill(0);
     const { nearest } = this;
-    const total = this.findNearest(query);
-    for (let i = 0; i < nearest.length; i++) this.addItemsOf(nearest.items[i]!, nearest.scores[i]! / total, row);
+    this.findNearest(query);
+    for (let i = 0; i < nearest.length; i++) this.addItemsOf(nearest.items[i]!, nearest.scores[i]!, row);
+    let votes = 0;
+    for (const vote of row) votes += vote;
+    if (votes > 0) for (let item = 0; item < row.length; item++) row[item]! /= votes;
+    addRepeats(query.items, this.index.repeats, row);
   }
 
-  /** Steps 1 and 2; returns the sum of the neighbours' similarities. */
-  private findNearest({ items }: ModelQuery): number {
+  /** Steps 1 and 2. */
+  private findNearest({ items }: ModelQuery): void {
     const { contextItems, contextDecay, lengthNorm } = this.settings;
     const { postingStart, postings, sessionStart } = this.index;
     const { similarities, shared, nearest } = this;
@@ -246,9 +267,6 @@ class SessionKnnModel implements Model {
       nearest.offer(session, (similarities[session]! / length ** lengthNorm) * this.recencyOf(session));
       similarities[session] = 0;
     }
-    let total = 0;
-    for (let i = 0; i < nearest.length; i++) total += nearest.scores[i]!;
-    return total;
   }
 
   private rarityOf(item: number): number {
@@ -281,7 +299,7 @@ class SessionKnnModel implements Model {
     }
   }
 
-  /** Scores are shares of the neighbours' votes already. */
+  /** Scores are chances already: shares of votes, and of how often people came back. */
   confidence(query: ModelQuery, items: Int32Array): Float32Array {
     return this.score(query, items).map((score) => Math.min(1, score));
   }
