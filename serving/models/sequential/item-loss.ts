@@ -25,8 +25,8 @@ export interface LossSettings {
   readonly negatives: number;
 }
 
-/** Positions handled in one go: 512 × 1,024 logits are 2 MiB, the second-level cache. */
-const CHUNK = 512;
+/** Positions handled in one go: 128 × 1,024 logits are 512 KiB, a second-level cache. */
+const CHUNK = 128;
 const LEFT_OUT = -1e30;
 /** Items are sampled by count to this power: between uniform (0) and popularity (1). */
 const SAMPLE_POWER = 0.75;
