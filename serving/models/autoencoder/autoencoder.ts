@@ -7,7 +7,7 @@ import { parseSettings, requireMemory, throwIfCancelled } from '../fitting.js';
 import type { Algorithm, LoadContext, Model, ModelArtefact, ModelFiles } from '../model.js';
 import { jsonBytes, readJson } from '../model-files.js';
 import { learnKnowledge, loadKnowledge, type Network, SequenceModel } from '../sequential/sequence-model.js';
-import { planOf, type PresetNumbers, scheduleOf, sharedSettings } from '../sequential/settings.js';
+import { planOf, type PresetNumbers, scheduleOf, sharedSettings, sizeOf } from '../sequential/settings.js';
 import { train } from '../sequential/training.js';
 import { calibrateOn, holdOut } from '../sequential/validation.js';
 import { openTensors } from '../tensors/tensor-library.js';
@@ -68,7 +68,7 @@ export const autoencoder: Algorithm<typeof autoencoderSettings> = {
   fit: async (set, settings, context) => {
     requireInteractions(set);
     throwIfCancelled(context);
-    const plan = planOf(settings, set.items.length, PRESETS);
+    const plan = planOf(settings, sizeOf(set), PRESETS);
     const items = set.itemIds.length;
     const parameterBytes = 4 * plan.hidden * (2 * items + 3 * plan.dimensions);
     requireMemory(

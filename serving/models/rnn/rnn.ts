@@ -7,7 +7,7 @@ import { parseSettings } from '../fitting.js';
 import type { Algorithm } from '../model.js';
 import { fitEncoder, loadEncoder } from '../sequential/encoder-algorithm.js';
 import type { Parameters } from '../sequential/parameters.js';
-import { lossSettings, planOf, type PresetNumbers, sharedSettings } from '../sequential/settings.js';
+import { lossSettings, planOf, type PresetNumbers, sharedSettings, sizeOf } from '../sequential/settings.js';
 import { RnnEncoder } from './rnn-encoder.js';
 
 const rnnSettings = defineSection(
@@ -30,7 +30,7 @@ export const rnn: Algorithm<typeof rnnSettings> = {
   name: 'rnn',
   settings: rnnSettings,
   fit: (set, settings, context) => {
-    const plan = planOf(settings, set.items.length, PRESETS);
+    const plan = planOf(settings, sizeOf(set), PRESETS);
     return fitEncoder({ algorithm: 'rnn', set, settings, plan, context, create: creator(settings) });
   },
   load: async (artefact) => {

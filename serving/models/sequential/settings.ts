@@ -5,6 +5,7 @@
  * is; 0 leaves a number to the preset.
  */
 import { setting, z } from '../../../streams/config.js';
+import type { TrainingSet } from '../training-set.js';
 
 export const sharedSettings = {
   preset: setting.choice(['auto', 'small', 'full'], {
@@ -140,18 +141,28 @@ export interface PresetNumbers {
   readonly epochsMax: number;
 }
 
-/** Fewer interactions than this are little data. */
-export const SMALL_INTERACTIONS = 5_000_000;
+/** Fewer interactions than this get the small preset: the full one takes a thousand times the work of an epoch of it. */
+export const SMALL_INTERACTIONS = 50_000_000;
+
+/** How much there is to learn from; nothing else decides what `auto` becomes. */
+export interface DataSize {
+  readonly interactions: number;
+  readonly rows: number;
+}
+
+export function sizeOf({ items, userIds }: Pick<TrainingSet, 'items' | 'userIds'>): DataSize {
+  return { interactions: items.length, rows: userIds.length };
+}
 
 /** The preset's numbers with what was set put in their place: a setting that is 0 or absent is left open. */
 export function planOf<N extends PresetNumbers>(
   values: SharedValues,
-  interactions: number,
+  size: DataSize,
   presets: Readonly<Record<'small' | 'full', N>>,
 ): N {
-  const auto = interactions < SMALL_INTERACTIONS ? 'small' : 'full';
+  const auto = size.interactions < SMALL_INTERACTIONS ? 'small' : 'full';
   const preset = values.preset === 'auto' ? auto : values.preset;
-  const numbers = preset === 'full' ? presets.full : { ...presets.small, epochsMax: smallEpochs(interactions) };
+  const numbers = preset === 'full' ? presets.full : { ...presets.small, ...smallNumbers(presets.small, size) };
   const set = values as unknown as Readonly<Record<string, number | undefined>>;
   const chosen = Object.keys(numbers).flatMap((key) => {
     const value = set[key];
@@ -161,13 +172,19 @@ export function planOf<N extends PresetNumbers>(
   return { ...numbers, ...Object.fromEntries(chosen) } as N;
 }
 
-/** Interactions little data are gone through in all: the fewer there are, the more often. */
+/** Interactions little data are gone through in all: the fewer there are, the more often. A quarter of an hour of one core. */
 const SMALL_BUDGET = 8_000_000;
-const SMALL_EPOCHS = { least: 8, most: 40 } as const;
+const SMALL_EPOCHS = { least: 2, most: 40 } as const;
+/** Steps an epoch should have: a hundred people in one batch would get a step an epoch, and forty teach nothing. */
+const EPOCH_STEPS = 32;
+const BATCH_LEAST = 4;
 
-function smallEpochs(interactions: number): number {
+function smallNumbers({ batchSize }: PresetNumbers, { interactions, rows }: DataSize): Partial<PresetNumbers> {
   const epochs = Math.round(SMALL_BUDGET / Math.max(1, interactions));
-  return Math.min(SMALL_EPOCHS.most, Math.max(SMALL_EPOCHS.least, epochs));
+  return {
+    epochsMax: Math.min(SMALL_EPOCHS.most, Math.max(SMALL_EPOCHS.least, epochs)),
+    batchSize: Math.min(batchSize, Math.max(BATCH_LEAST, Math.floor(rows / EPOCH_STEPS))),
+  };
 }
 
 /** Steps and warm-up that follow from a plan and the number of steps in an epoch. */

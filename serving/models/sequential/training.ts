@@ -50,6 +50,8 @@ interface LoopState {
 
 /** Steps between two looks at whether to stop and whether the event loop waits. */
 const STEPS_A_TURN = 4;
+/** Steps between two reports within an epoch: a few seconds, so that the time left is known before the first is over. */
+const STEPS_A_REPORT = 100;
 
 export async function train(job: TrainingJob): Promise<void> {
   const { context, learner } = job;
@@ -66,13 +68,17 @@ export async function train(job: TrainingJob): Promise<void> {
   learner.refresh();
 }
 
-async function runEpoch({ learner, context, stepsMax }: TrainingJob, state: LoopState): Promise<number> {
+async function runEpoch(job: TrainingJob, state: LoopState): Promise<number> {
+  const { learner, context, stepsMax, epochs } = job;
   const steps = learner.beginEpoch(context.random.stream(`epoch-${state.epoch}`));
   let loss = 0;
   let taken = 0;
   while (taken < steps && state.steps < stepsMax) {
     loss += learner.takeStep(taken++);
     state.steps++;
+    if (taken % STEPS_A_REPORT === 0 && taken < steps) {
+      context.progress({ epoch: state.epoch, epochs, fraction: (state.epoch - 1 + taken / steps) / epochs });
+    }
     if (taken % STEPS_A_TURN !== 0) continue;
     await context.clock.nextTurn();
     throwIfCancelled(context);

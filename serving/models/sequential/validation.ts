@@ -1,7 +1,8 @@
 /**
  * The questions early stopping looks at: histories with the item that came next, ranked against the whole catalogue.
  *
- * They are the set's own validation pairs, or the last items of a drawn share of the rows, which then are not trained on.
+ * They are the set's own validation pairs, or the last items of a drawn share of the rows, which then are not trained on;
+ * of few rows up to half, since ten questions decide by chance.
  * Items of the history are not ranked where rows are people (who rarely want the same again), but are where rows are
  * sessions.
  */
@@ -22,6 +23,10 @@ export interface HeldOut {
   readonly ends: Int32Array;
 }
 
+const QUESTIONS_LEAST = 200;
+const SHARE_MOST = 0.5;
+
+/** @param options.share of the rows, 0 for none */
 export function holdOut(set: TrainingSet, random: Random, options: { share: number; most: number }): HeldOut {
   const ends = set.rowStart.slice(1);
   const rowOf = (row: number, end: number): Int32Array => set.items.subarray(set.rowStart[row], end);
@@ -33,9 +38,10 @@ export function holdOut(set: TrainingSet, random: Random, options: { share: numb
       if (history.length > 0) questions.push({ history, next: items[p]! });
     }
   } else {
+    const share = options.share === 0 ? 0 : Math.max(options.share, Math.min(SHARE_MOST, QUESTIONS_LEAST / ends.length));
     for (let row = 0; row < ends.length; row++) {
       // A row of two would leave nothing to train on.
-      if (ends[row]! - set.rowStart[row]! < 3 || random.float() >= options.share) continue;
+      if (ends[row]! - set.rowStart[row]! < 3 || random.float() >= share) continue;
       const end = --ends[row]!;
       questions.push({ history: rowOf(row, end), next: set.items[end]! });
     }

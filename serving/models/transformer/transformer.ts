@@ -6,7 +6,7 @@ import { defineSection, type SectionValues, setting } from '../../../streams/con
 import type { Algorithm } from '../model.js';
 import { fitEncoder, loadEncoder } from '../sequential/encoder-algorithm.js';
 import type { Parameters } from '../sequential/parameters.js';
-import { lossSettings, planOf, type PresetNumbers, sharedSettings } from '../sequential/settings.js';
+import { lossSettings, planOf, type PresetNumbers, sharedSettings, sizeOf } from '../sequential/settings.js';
 import { parseSettings } from '../fitting.js';
 import { TransformerEncoder } from './transformer-encoder.js';
 
@@ -67,7 +67,7 @@ export const transformer: Algorithm<typeof transformerSettings> = {
   name: 'transformer',
   settings: transformerSettings,
   fit: (set, settings, context) => {
-    const plan = planOf(settings, set.items.length, PRESETS);
+    const plan = planOf(settings, sizeOf(set), PRESETS);
     return fitEncoder({ algorithm: 'transformer', set, settings, plan, context, create: creator(settings) });
   },
   load: async (artefact) => {

@@ -4,6 +4,7 @@ import { searchBeam } from '../../../../serving/models/sequential/beam-search.js
 import { categoriesOf, explain } from '../../../../serving/models/sequential/explanations.js';
 import { planOf } from '../../../../serving/models/sequential/settings.js';
 import type { SequenceModel } from '../../../../serving/models/sequential/sequence-model.js';
+import { holdOut } from '../../../../serving/models/sequential/validation.js';
 import { Successors } from '../../../../serving/models/sequential/successors.js';
 import { parseSettings } from '../../../../serving/models/fitting.js';
 import { transformer } from '../../../../serving/models/transformer/transformer.js';
@@ -115,15 +116,43 @@ describe('calibration', () => {
 
 describe('presets', () => {
   it('go by the number of interactions, and what is set wins', () => {
-    const numbers = { dropout: 0.4, batchSize: 1, learningRate: 1, warmupSteps: 0, epochsMax: 1 };
+    const numbers = { dropout: 0.4, batchSize: 128, learningRate: 1, warmupSteps: 0, epochsMax: 1 };
     const presets = { small: { ...numbers, dimensions: 64 }, full: { ...numbers, dimensions: 128 } };
     const settings = parseSettings(transformer, {});
-    expect(planOf(settings, 1_000, presets).dimensions).toBe(64);
-    expect(planOf(settings, 50_000_000, presets).dimensions).toBe(128);
-    expect(planOf({ ...settings, dimensions: 32, dropout: 0 }, 1_000, presets)).toMatchObject({
+    const little = { interactions: 1_000, rows: 100 };
+    expect(planOf(settings, little, presets).dimensions).toBe(64);
+    expect(planOf(settings, { interactions: 50_000_000, rows: 1_000_000 }, presets).dimensions).toBe(128);
+    expect(planOf({ ...settings, dimensions: 32, dropout: 0 }, little, presets)).toMatchObject({
       dimensions: 32,
       dropout: 0,
     });
+  });
+});
+
+describe('small data', () => {
+  const numbers = { dimensions: 64, dropout: 0.4, batchSize: 128, learningRate: 1, warmupSteps: 0, epochsMax: 1 };
+  const planFor = (interactions: number, rows: number): { batchSize: number; epochsMax: number } =>
+    planOf(parseSettings(transformer, {}), { interactions, rows }, { small: numbers, full: numbers });
+
+  it('are gone through often, in batches so small that an epoch has steps', () => {
+    expect(planFor(1_000, 100)).toMatchObject({ batchSize: 4, epochsMax: 40 });
+    expect(planFor(100_000, 943)).toMatchObject({ batchSize: 29, epochsMax: 40 });
+    expect(planFor(1_000_000, 6_000)).toMatchObject({ batchSize: 128, epochsMax: 8 });
+    expect(planFor(40_000_000, 500_000)).toMatchObject({ batchSize: 128, epochsMax: 2 });
+  });
+
+  it('keep up to half of the rows for validation, where a share would be too few to decide by', () => {
+    const heldOutOf = (rows: number, share: number): number => {
+      const set = trainingSetOf(
+        Array.from({ length: rows }, () => [0, 1, 2, 3]),
+        4,
+      );
+      return holdOut(set, seededRandom('held-out'), { share, most: 4_000 }).questions.length;
+    };
+    expect(heldOutOf(100, 0.1)).toBeGreaterThan(30);
+    expect(heldOutOf(100, 0.1)).toBeLessThan(70);
+    expect(heldOutOf(5_000, 0.1)).toBeLessThan(600);
+    expect(heldOutOf(100, 0)).toBe(0);
   });
 });
 
