@@ -16,6 +16,7 @@ import { DEFAULT_DATA_DIRECTORY, createCommandLogger, parseCount } from './comma
 import type { CommandContext, DataOptions } from './commands/command.js';
 import type { IngestBenchOptions } from './bench/ingest.js';
 import type { LatencyOptions } from './bench/latency.js';
+import type { NeuralScoresOptions } from './bench/neural-scores.js';
 import type { SequentialStepOptions } from './bench/sequential-step.js';
 import type { ServeOptions } from './bench/serve.js';
 import type { ThroughputOptions } from './bench/throughput.js';
@@ -321,6 +322,17 @@ command(bench, 'sequential-step', 'one live event of the transformer, incrementa
   .action(async (options: GlobalOptions & SequentialStepOptions) => {
     const { runSequentialStep } = await import('./bench/sequential-step.js');
     await execute(options, (context) => runSequentialStep(context, options));
+  });
+
+command(bench, 'neural-scores', 'the candidates of a request scored by neural_cf')
+  .option('--candidates <n>', 'items scored at once', parseCount('candidates'), 1_000)
+  .option('--requests <n>', 'requests measured', parseCount('requests'), 2_000)
+  .option('--users <n>', 'people of the fit', parseCount('users'), 1_000)
+  .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)
+  .option('--seed <n>', 'seed of people and requests', parseCount('seed'), 1)
+  .action(async (options: GlobalOptions & NeuralScoresOptions) => {
+    const { runNeuralScores } = await import('./bench/neural-scores.js');
+    await execute(options, (context) => runNeuralScores(context, options));
   });
 
 command(bench, 'ingest', 'events over HTTP, durable before the answer: one a request, then lists')

@@ -38,7 +38,8 @@ export function holdOut(set: TrainingSet, random: Random, options: { share: numb
       if (history.length > 0) questions.push({ history, next: items[p]! });
     }
   } else {
-    const share = options.share === 0 ? 0 : Math.max(options.share, Math.min(SHARE_MOST, QUESTIONS_LEAST / ends.length));
+    const share =
+      options.share === 0 ? 0 : Math.max(options.share, Math.min(SHARE_MOST, QUESTIONS_LEAST / ends.length));
     for (let row = 0; row < ends.length; row++) {
       // A row of two would leave nothing to train on.
       if (ends[row]! - set.rowStart[row]! < 3 || random.float() >= share) continue;

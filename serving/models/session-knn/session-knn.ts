@@ -197,7 +197,14 @@ class SessionKnnModel implements Model {
     readonly userCount: number,
   ) {
     this.itemCount = index.postingStart.length - 1;
-    this.spaceId = spaceIdOf(NAME, index.sessionStart, index.sessionItems, index.postings, index.repeats, jsonBytes(settings));
+    this.spaceId = spaceIdOf(
+      NAME,
+      index.sessionStart,
+      index.sessionItems,
+      index.postings,
+      index.repeats,
+      jsonBytes(settings),
+    );
     this.row = new Float32Array(this.itemCount);
     this.similarities = new Float64Array(index.sessionStart.length - 1);
     this.shared = new Int32Array(index.sessionStart.length - 1);
