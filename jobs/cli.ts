@@ -1,6 +1,6 @@
 #!/usr/bin/env -S node --max-semi-space-size=64 --single-threaded-gc
 /**
- * The `freshet` command: parses the command line and hands over to one file a command.
+ * The `freshet` command: parses the command line by the table in cli/ and hands over to one file a command.
  *
  * Exit code 0 on success, 1 on failure, 2 on wrong usage. Errors are one line with their code; `--verbose` adds the
  * stack. This file alone imports commander.
@@ -12,63 +12,79 @@ import { Command, CommanderError, Option } from 'commander';
 import { isEngineError } from '../schemas/errors.js';
 import { systemClock } from '../streams/clock.js';
 import { systemRandom } from '../streams/random.js';
-import { DEFAULT_DATA_DIRECTORY, createCommandLogger, parseCount } from './commands/command.js';
-import type { CommandContext, DataOptions } from './commands/command.js';
-import type { IngestBenchOptions } from './bench/ingest.js';
-import type { LatencyOptions } from './bench/latency.js';
-import type { NeuralScoresOptions } from './bench/neural-scores.js';
-import type { SequentialStepOptions } from './bench/sequential-step.js';
-import type { ServeOptions } from './bench/serve.js';
-import type { ThroughputOptions } from './bench/throughput.js';
-import type { W1Options } from './bench/w1.js';
-import type { EvaluateOptions } from './commands/evaluate.js';
-import type { DeadLetterOptions } from './commands/dead-letters.js';
-import type { ImportCommandOptions } from './commands/import.js';
-import type { ReplayOptions } from './commands/replay.js';
-import type { SimulateOptions } from './commands/simulate.js';
-import type { SqlOptions } from './commands/sql.js';
-import type { ModelsOptions, TrainCommandOptions } from './commands/train.js';
-import type { UpOptions } from './commands/up.js';
+import { BENCH_COMMANDS } from './cli/bench-commands.js';
+import type { CommandEntry, OptionEntry } from './cli/command-entry.js';
+import { ENGINE_COMMANDS } from './cli/engine-commands.js';
+import { MODEL_COMMANDS } from './cli/model-commands.js';
+import { createCommandLogger } from './commands/command.js';
 import { Terminal } from './terminal.js';
+
+/** Words that stand before others. */
+const GROUPS: Readonly<Record<string, string>> = {
+  state: 'look at the engine’s state',
+  snapshot: 'state as files: written, and put back',
+  'dead-letters': 'records that could not be processed',
+  models: 'published models',
+  bench: 'measure this machine',
+};
 
 interface GlobalOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
 }
 
-type Run = (context: CommandContext) => Promise<void>;
-
 const program = new Command('freshet')
   .description('Stream processing and real-time personalization: events in, refreshed recommendations pushed.')
   .enablePositionalOptions()
   .exitOverride();
 
-/** A subcommand with the options all of them have. */
-function command(parent: Command, usage: string, description: string): Command {
-  return parent
-    .command(usage)
-    .description(description)
+function register(entry: CommandEntry, groups: Map<string, Command>): void {
+  const [first, ...rest] = entry.usage.split(' ');
+  const isGrouped = Object.hasOwn(GROUPS, first!);
+  const target = (isGrouped ? groupOf(first!, groups) : program)
+    .command(isGrouped ? rest.join(' ') : entry.usage)
+    .description(entry.description)
     .option('--json', 'print the result as one JSON object, last line of standard output')
     .option('--verbose', 'log what happens')
     .exitOverride();
+  for (const option of entry.options) target.addOption(toOption(option));
+  target.action(async (...all: unknown[]) => {
+    const self = all.pop() as Command;
+    const options = all.pop() as GlobalOptions;
+    const given = (name: string): boolean => self.getOptionValueSource(name) !== 'default';
+    await execute(options, entry, { args: all as never[], given });
+  });
 }
 
-function withData(target: Command): Command {
-  return target
-    .option('--data <dir>', 'data directory', DEFAULT_DATA_DIRECTORY)
-    .option('--config <file>', 'configuration file (YAML)')
-    .option('--set <section.key=value>', 'override one setting; repeatable', collect, []);
+function groupOf(name: string, groups: Map<string, Command>): Command {
+  let group = groups.get(name);
+  if (group === undefined) {
+    group = program.command(name).description(GROUPS[name]!);
+    groups.set(name, group);
+  }
+  return group;
 }
 
-function collect(value: string, before: readonly string[]): string[] {
-  return [...before, value];
+function toOption({ flags, description, parse, isRepeatable, ...entry }: OptionEntry): Option {
+  const made = new Option(flags, description);
+  if (entry.choices !== undefined) made.choices([...entry.choices]);
+  if (isRepeatable === true) made.default([]).argParser((value: string, before: string[]) => [...before, value]);
+  if (parse !== undefined) made.argParser(parse);
+  if (entry.default !== undefined) made.default(entry.default);
+  if (entry.isRequired === true) made.makeOptionMandatory();
+  return made;
 }
 
-async function execute(options: GlobalOptions, run: Run): Promise<void> {
+interface Call {
+  readonly args: readonly never[];
+  readonly given: (option: string) => boolean;
+}
+
+async function execute(options: GlobalOptions, entry: CommandEntry, { args, given }: Call): Promise<void> {
   const logger = createCommandLogger(options.verbose === true);
   const terminal = new Terminal(systemClock, options.json === true);
   try {
-    await run({ terminal, clock: systemClock, random: systemRandom(), logger });
+    await entry.run({ terminal, clock: systemClock, random: systemRandom(), logger }, options, args, given);
   } catch (error) {
     report(error, options);
   }
@@ -81,280 +97,8 @@ function report(error: unknown, options: GlobalOptions): void {
   if (options.verbose === true || !isEngineError(error)) process.stderr.write(`${(error as Error).stack ?? ''}\n`);
 }
 
-withData(command(program, 'up', 'run the engine until it is told to stop'))
-  .option('--port <n>', 'port to listen on; 0 picks a free one', parseCount('port'))
-  .option('--host <address>', 'address to listen on; anything but loopback needs API keys')
-  .option('--roles <list>', 'what this process does', 'stream,serve,warehouse')
-  .option('--demo', 'send simulated traffic')
-  .option('--rate <n>', 'with --demo: records a second', parseCount('rate'), 50)
-  .option('--seed <text>', 'with --demo: seed of the simulated world', 'demo')
-  .action(async (options: GlobalOptions & UpOptions) => {
-    const { runUp } = await import('./commands/up.js');
-    await execute(options, (context) => runUp(context, options));
-  });
-
-withData(command(program, 'simulate', 'let seeded people use the engine and measure whether it learns their tastes'))
-  .option('--events <n>', 'records of people', parseCount('events'), 30_000)
-  .option('--users <n>', 'people', parseCount('users'), 2_000)
-  .option('--items <n>', 'items', parseCount('items'), 2_000)
-  .option('--seed <text>', 'seed of the world', 'simulate')
-  .action(async (options: GlobalOptions & SimulateOptions, self: Command) => {
-    const { runSimulate } = await import('./commands/simulate.js');
-    const data = self.getOptionValueSource('data') === 'default' ? undefined : options.data;
-    await execute(options, (context) => runSimulate(context, { ...options, data }));
-  });
-
-withData(command(program, 'import <file>', 'append a file through a mapping; can be cut off and repeated'))
-  .requiredOption('--mapping <file|name>', 'mapping file, or the name of one that comes with freshet')
-  .option('--limit <n>', 'rows to read at most', parseCount('limit'), Infinity)
-  .action(async (file: string, options: GlobalOptions & ImportCommandOptions) => {
-    const { runImport } = await import('./commands/import.js');
-    await execute(options, (context) => runImport(context, file, options));
-  });
-
-withData(
-  command(program, 'replay <file>', 'run a file through the whole engine; --evaluate measures its recommendations'),
-)
-  .requiredOption('--mapping <file|name>', 'mapping file, or the name of one that comes with freshet')
-  .option('--limit <n>', 'events to read at most', parseCount('limit'), Infinity)
-  .option('--evaluate', 'ask for the top 10 before each event and score it')
-  .option('--sources <names>', 'with --evaluate: also score single sources, such as session-knn,trending')
-  .option('--lag-events <n>', 'with --evaluate: events a batch in the normal mode', parseCount('lag-events'), 16)
-  .option('--lockstep', 'both stages in a fixed interleaving: reproducible as a whole')
-  .addOption(new Option('--speed <speed>', 'max, or a multiple of the file’s own speed such as 60x').default('max'))
-  .action(async (file: string, options: GlobalOptions & ReplayOptions, self: Command) => {
-    const { runReplay } = await import('./commands/replay.js');
-    // Without --data a replay leaves nothing behind.
-    const data = self.getOptionValueSource('data') === 'default' ? undefined : options.data;
-    await execute(options, (context) => runReplay(context, file, { ...options, data }));
-  });
-
-const state = program.command('state').description('look at the engine’s state');
-
-type DataCommandOptions = GlobalOptions & DataOptions;
-
-withData(command(state, 'digest', 'one hash for each stage and partition')).action(
-  async (options: DataCommandOptions) => {
-    const { runStateDigest } = await import('./commands/state.js');
-    await execute(options, (context) => runStateDigest(context, options));
-  },
-);
-
-withData(command(state, 'get <stage> <key>', 'the state under one key, as JSON')).action(
-  async (stage: string, key: string, options: DataCommandOptions) => {
-    const { runStateGet } = await import('./commands/state.js');
-    await execute(options, (context) => runStateGet(context, stage, key, options));
-  },
-);
-
-withData(command(state, 'export <dir>', 'write a snapshot of every partition')).action(
-  async (directory: string, options: DataCommandOptions) => {
-    const { runStateExport } = await import('./commands/state.js');
-    await execute(options, (context) => runStateExport(context, directory, options));
-  },
-);
-
-const deadLetters = program.command('dead-letters').description('records that could not be processed');
-
-type DeadLetterCommandOptions = GlobalOptions & DeadLetterOptions;
-
-withData(command(deadLetters, 'list', 'show them, oldest first'))
-  .option('--limit <n>', 'show at most', parseCount('limit'), 100)
-  .option('--code <code>', 'only those with this error code')
-  .action(async (options: DeadLetterCommandOptions) => {
-    const { runDeadLettersList } = await import('./commands/dead-letters.js');
-    await execute(options, (context) => runDeadLettersList(context, options));
-  });
-
-withData(command(deadLetters, 'replay', 'send them to their topics again'))
-  .option('--limit <n>', 'replay at most', parseCount('limit'), Infinity)
-  .option('--code <code>', 'only those with this error code')
-  .action(async (options: DeadLetterCommandOptions) => {
-    const { runDeadLettersReplay } = await import('./commands/dead-letters.js');
-    await execute(options, (context) => runDeadLettersReplay(context, options));
-  });
-
-withData(command(program, 'sql <query>', 'ask the warehouse; reading statements only'))
-  .addOption(new Option('--format <format>', 'how rows are printed').choices(['table', 'json', 'csv']).default('table'))
-  .action(async (query: string, options: GlobalOptions & SqlOptions) => {
-    const { runSql } = await import('./commands/sql.js');
-    await execute(options, (context) => runSql(context, query, options));
-  });
-
-command(program, 'evaluate [files...]', 'figures of models on real data; files of jobs/evaluations by name or path')
-  .option('--all', 'every evaluation that comes with freshet')
-  .option('--report <html>', 'write a page with tables and plots')
-  .option('--mapping <file|name>', 'other data: their mapping')
-  .option('--file <file>', 'other data: interactions to learn from')
-  .option('--test <file>', 'other data: what was kept back')
-  .option('--model <names>', 'other models, by algorithm, separated by commas')
-  .option('--protocol <name>', 'another protocol, with its defaults')
-  .option('--seed <text>', 'another seed')
-  .option('--limit <n>', 'rows of the file to read at most', parseCount('limit'))
-  .option('--set <path=value>', 'override one value of the file; repeatable', collect, [])
-  .action(async (files: string[], options: GlobalOptions & EvaluateOptions) => {
-    const { runEvaluate } = await import('./commands/evaluate.js');
-    await execute(options, (context) => runEvaluate(context, files, options));
-  });
-
-/** Folder of published models unless told otherwise. */
-const DEFAULT_MODELS_DIRECTORY = './models';
-
-function withRegistry(target: Command): Command {
-  return target
-    .option('--models <dir>', 'registry of published models', DEFAULT_MODELS_DIRECTORY)
-    .option('--data <dir>', 'data directory: where the model is announced')
-    .option('--config <file>', 'configuration file (YAML)')
-    .option('--set <section.key=value>', 'override one setting; repeatable', collect, []);
-}
-
-withRegistry(command(program, 'train <algorithm>', 'learn from a file or the warehouse, measure, and publish'))
-  .option('--file <file>', 'interactions; the warehouse of --data without it')
-  .option('--mapping <file|name>', 'mapping of the file')
-  .option('--sql <query>', 'statement for the warehouse; must give user, itemId, timeMs, type and value')
-  .addOption(new Option('--rows <kind>', 'what a history is').choices(['users', 'sessions']).default('users'))
-  .option('--items <file:mapping>', 'contents of items; repeatable', collect, [])
-  .option('--users <file:mapping>', 'traits of users; repeatable', collect, [])
-  .option('--images <dir>', 'pictures named by item id')
-  .option('--name <name>', 'what it is published as; the algorithm by default')
-  .option('--option <name=value>', 'one setting of the algorithm; repeatable', collect, [])
-  .option('--seed <text>', 'seed of everything drawn', '1')
-  .option('--threads <n>', 'threads; all cores by default', parseCount('threads'))
-  .option('--memory <MiB>', 'memory the fit may use', parseCount('memory'), 4_096)
-  .option('--checkpoint-seconds <n>', 'time between checkpoints; 60 by default', parseCount('checkpoint-seconds'))
-  .option('--no-holdout', 'train on everything and measure nothing')
-  .option('--margin <share>', 'how much worse than the published one it may be', '0.05')
-  .option('--warm', 'go on from the published model')
-  .option('--no-publish', 'only train and measure')
-  .action(async (algorithm: string, options: GlobalOptions & TrainCommandOptions) => {
-    const { runTrain } = await import('./commands/train.js');
-    await execute(options, (context) => runTrain(context, algorithm, options));
-  });
-
-const models = program.command('models').description('published models');
-
-withRegistry(command(models, 'list', 'models, the version in use and the ones before')).action(
-  async (options: GlobalOptions & ModelsOptions) => {
-    const { runModelsList } = await import('./commands/train.js');
-    await execute(options, (context) => runModelsList(context, options));
-  },
-);
-
-withRegistry(command(models, 'verify <name>', 'check signature, files and that the model can be read'))
-  .option('--to <version>', 'a version; the one in use by default')
-  .action(async (name: string, options: GlobalOptions & ModelsOptions) => {
-    const { runModelsVerify } = await import('./commands/train.js');
-    await execute(options, (context) => runModelsVerify(context, name, options));
-  });
-
-withRegistry(command(models, 'rollback <name>', 'put the version before to use again'))
-  .option('--to <version>', 'an earlier version; the one before by default')
-  .action(async (name: string, options: GlobalOptions & ModelsOptions) => {
-    const { runModelsRollback } = await import('./commands/train.js');
-    await execute(options, (context) => runModelsRollback(context, name, options));
-  });
-
-const bench = program.command('bench').description('measure this machine');
-
-function withServers(target: Command): Command {
-  return target
-    .option('--kafka <host:port>', 'a broker: the log is there, not embedded')
-    .option('--redis <host:port>', 'with --kafka: where the state is kept');
-}
-
-withServers(command(bench, 'w1', 'sessions over clicks, topic filled before, outputs stored and checked'))
-  .option('--file <csv.gz>', 'Globo’s clicks, for a run in one process')
-  .option('--limit <n>', 'clicks of the file', parseCount('limit'), Infinity)
-  .option('--input <topic>', 'with --kafka: topic with clicks', 'clicks')
-  .option('--output <topic>', 'with --kafka: topic for sessions, empty or new', 'sessions')
-  .option('--started <file>', 'with --kafka: write here when the first record was read')
-  .option('--until-stopped', 'with --kafka: stay, and leave the checking to others')
-  .option('--set <section.key=value>', 'override one setting; repeatable', collect, [])
-  .action(async (options: GlobalOptions & W1Options) => {
-    const { runW1 } = await import('./bench/w1.js');
-    await execute(options, (context) => runW1(context, options));
-  });
-
-withServers(command(bench, 'throughput', 'the whole chain with durable commits, over a file or the simulator’s mix'))
-  .option('--file <file>', 'replay this file instead of the simulator’s mix')
-  .option('--mapping <file|name>', 'mapping of the file', 'globo')
-  .option('--limit <n>', 'events', parseCount('limit'), Infinity)
-  .option('--seed <n>', 'seed of the mix', parseCount('seed'), 1)
-  .option('--set <section.key=value>', 'override one setting; repeatable', collect, [])
-  .action(async (options: GlobalOptions & ThroughputOptions) => {
-    const { runThroughput } = await import('./bench/throughput.js');
-    await execute(options, (context) => runThroughput(context, options));
-  });
-
-withServers(command(bench, 'latency', 'from an act to the refreshed feed: 1,000 subscribers, one event a request'))
-  .option('--subscribers <n>', 'users, each with an open feed', parseCount('subscribers'), 1_000)
-  .option('--rate <n>', 'events a second, sent whether or not answers came', parseCount('rate'), 2_000)
-  .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)
-  .option('--seconds <n>', 'measured time', parseCount('seconds'), 60)
-  .option('--warmup <n>', 'seconds before', parseCount('warmup'), 15)
-  .option('--runs <n>', 'runs, each with a new engine; the median is reported', parseCount('runs'), 3)
-  .option('--profile <dir>', 'write CPU profiles of the engine here')
-  .option('--set <section.key=value>', 'override one setting of the engine; repeatable', collect, [])
-  .action(async (options: GlobalOptions & LatencyOptions) => {
-    const { runLatency } = await import('./bench/latency.js');
-    await execute(options, (context) => runLatency(context, options));
-  });
-
-command(bench, 'serve', 'recommendations asked for at a steady rate')
-  .option('--items <n>', 'items of the catalogue', parseCount('items'), 100_000)
-  .option('--users <n>', 'users with a history', parseCount('users'), 5_000)
-  .option('--rate <n>', 'requests a second, sent whether or not answers came', parseCount('rate'), 200)
-  .option('--seconds <n>', 'measured time', parseCount('seconds'), 60)
-  .option('--warmup <n>', 'seconds before', parseCount('warmup'), 10)
-  .option('--profile <dir>', 'write a CPU profile of the engine here')
-  .option('--set <section.key=value>', 'override one setting of the engine; repeatable', collect, [])
-  .action(async (options: GlobalOptions & ServeOptions) => {
-    const { runServe } = await import('./bench/serve.js');
-    await execute(options, (context) => runServe(context, options));
-  });
-
-command(bench, 'sequential-step', 'one live event of the transformer, incrementally and recomputed')
-  .option('--users <n>', 'people whose events alternate', parseCount('users'), 200)
-  .option('--events <n>', 'events measured', parseCount('events'), 20_000)
-  .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)
-  .option('--memory <MiB>', 'bound of all states', parseCount('memory'), 64)
-  .option('--seed <n>', 'seed of parameters and events', parseCount('seed'), 1)
-  .action(async (options: GlobalOptions & SequentialStepOptions) => {
-    const { runSequentialStep } = await import('./bench/sequential-step.js');
-    await execute(options, (context) => runSequentialStep(context, options));
-  });
-
-command(bench, 'neural-scores', 'the candidates of a request scored by neural_cf')
-  .option('--candidates <n>', 'items scored at once', parseCount('candidates'), 1_000)
-  .option('--requests <n>', 'requests measured', parseCount('requests'), 2_000)
-  .option('--users <n>', 'people of the fit', parseCount('users'), 1_000)
-  .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)
-  .option('--seed <n>', 'seed of people and requests', parseCount('seed'), 1)
-  .action(async (options: GlobalOptions & NeuralScoresOptions) => {
-    const { runNeuralScores } = await import('./bench/neural-scores.js');
-    await execute(options, (context) => runNeuralScores(context, options));
-  });
-
-command(bench, 'ingest', 'events over HTTP, durable before the answer: one a request, then lists')
-  .option('--clients <n>', 'clients, each with one request under way', parseCount('clients'), 8)
-  .option('--batch <n>', 'events of a list', parseCount('batch'), 1_000)
-  .option('--items <n>', 'items of the catalogue', parseCount('items'), 10_000)
-  .option('--users <n>', 'users', parseCount('users'), 5_000)
-  .option('--seconds <n>', 'measured time of each of the two', parseCount('seconds'), 20)
-  .option('--warmup <n>', 'seconds before each', parseCount('warmup'), 5)
-  .option('--profile <dir>', 'write a CPU profile of the engine here')
-  .option('--set <section.key=value>', 'override one setting of the engine; repeatable', collect, [])
-  .action(async (options: GlobalOptions & IngestBenchOptions) => {
-    const { runIngest } = await import('./bench/ingest.js');
-    await execute(options, (context) => runIngest(context, options));
-  });
-
-withData(command(program, 'doctor', 'check this machine, the configuration and the data directory')).action(
-  async (options: DataCommandOptions) => {
-    const { runDoctor } = await import('./commands/doctor.js');
-    await execute(options, (context) => runDoctor(context, options));
-  },
-);
+const groups = new Map<string, Command>();
+for (const entry of [...ENGINE_COMMANDS, ...MODEL_COMMANDS, ...BENCH_COMMANDS]) register(entry, groups);
 
 try {
   await program.parseAsync();

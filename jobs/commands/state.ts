@@ -1,6 +1,6 @@
-/** `freshet state digest|get|export`: what the engine holds, hashed, looked at, or written out. */
+/** `freshet state digest|get`, `freshet snapshot export`: what the engine holds, hashed, looked at, or written out. */
 import { createWriteStream, mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { EngineError } from '../../schemas/errors.js';
 import { exportSnapshot } from '../../streams/queries/snapshot.js';
@@ -9,6 +9,8 @@ import { StateQuery } from '../../streams/queries/state-query.js';
 import { executeOnEngine } from '../engine/admin.js';
 import type { EngineCommand } from '../engine/admin.js';
 import type { CommandContext, DataOptions } from './command.js';
+
+export const SNAPSHOT_SUFFIX = '.snapshot.gz';
 
 /** One hash a task; equal logs give equal hashes. */
 export const stateDigestCommand: EngineCommand<null> = {
@@ -51,7 +53,7 @@ export const stateExportCommand: EngineCommand<{ directory: string }> = {
     const { log, store } = engine.storage;
     const files: string[] = [];
     for (const task of await store.tasks()) {
-      const path = join(directory, `${task.stage}-${task.partition}.snapshot.gz`);
+      const path = join(directory, `${task.stage}-${task.partition}${SNAPSHOT_SUFFIX}`);
       await pipeline(await exportSnapshot(store, task, log.identity), createWriteStream(path));
       files.push(path);
       output.progress(() => `wrote ${path}`);
@@ -71,10 +73,6 @@ export async function runStateGet(
   options: DataOptions,
 ): Promise<void> {
   await executeOnEngine(context, options, stateGetCommand, { stage, key });
-}
-
-export async function runStateExport(context: CommandContext, directory: string, options: DataOptions): Promise<void> {
-  await executeOnEngine(context, options, stateExportCommand, { directory: resolve(directory) });
 }
 
 /** Typed arrays as lists, sets as lists, maps as objects: states are live objects, not JSON. */

@@ -80,12 +80,7 @@ export class Engine {
     try {
       await storage.log.createTopics(engineTopics(config.streams.namespace, config.streams.partitions));
       const tables = new ItemTables({ space: ONLINE_SPACE });
-      const engineTopology = createEngineTopology({
-        namespace: config.streams.namespace,
-        config: config.operators,
-        catalogue: { get: (itemId) => catalogueItemOf(tables, itemId) },
-        itemVectors: () => tables.vectors,
-      });
+      const engineTopology = createTopologyOf(config, tables);
       return new Engine(options, storage, engineTopology, tables);
     } catch (error) {
       await storage.close();
@@ -132,6 +127,19 @@ export class Engine {
   topic(name: keyof typeof TOPICS): string {
     return topicName(this.options.config.streams.namespace, TOPICS[name]);
   }
+}
+
+/** The stages of a configuration; with empty tables for whoever only looks at their states. */
+export function createTopologyOf(
+  { streams, operators }: FreshetConfig,
+  tables = new ItemTables({ space: ONLINE_SPACE }),
+): EngineTopology {
+  return createEngineTopology({
+    namespace: streams.namespace,
+    config: operators,
+    catalogue: { get: (itemId) => catalogueItemOf(tables, itemId) },
+    itemVectors: () => tables.vectors,
+  });
 }
 
 /** What the catalogue says of an item, in the words that stage 1 uses. */

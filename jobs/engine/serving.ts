@@ -26,6 +26,9 @@ export interface ServingOptions {
   readonly version: string;
 }
 
+/** Document with the number that makes feed versions of a log made anew higher. */
+export const GENERATION_DOCUMENT = 'generation';
+
 /** A feed whose hint was lost without anybody noticing is this late at most. */
 const HINT_REPAIR_MS = 2_000;
 
@@ -66,10 +69,10 @@ function lossyHintsOf({ storage }: Engine): LossyHints | undefined {
 /** When the log was made, ms since epoch: grows whenever it is made anew, so feed versions stay ordered. */
 async function generationOf(engine: Engine, clock: Clock): Promise<number> {
   const { store } = engine.storage;
-  const stored = await store.readDocument('generation');
+  const stored = await store.readDocument(GENERATION_DOCUMENT);
   if (stored !== undefined) return Number(stored);
   const generation = clock.now();
-  await store.writeDocument('generation', String(generation));
+  await store.writeDocument(GENERATION_DOCUMENT, String(generation));
   return generation;
 }
 

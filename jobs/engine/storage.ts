@@ -45,6 +45,8 @@ export interface StorageOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics?: Metrics;
+  /** Distributed: identity of the log that goes on there, for a cluster that has none yet. */
+  readonly identity?: string;
 }
 
 export async function openStorage(options: StorageOptions): Promise<Storage> {
@@ -62,7 +64,7 @@ function openMemoryStorage(clock: Clock): Storage {
 
 /** The directory holds nothing of log and state then: only what belongs to this process. */
 async function openDistributedStorage(options: StorageOptions): Promise<Storage> {
-  const { config, clock, logger } = options;
+  const { config, clock, logger, identity } = options;
   const { namespace } = config.streams;
   const metrics = options.metrics ?? createMetrics({ namespace, includeProcess: false });
   const random = options.random.stream('storage');
@@ -72,7 +74,8 @@ async function openDistributedStorage(options: StorageOptions): Promise<Storage>
   });
   try {
     const { hints } = redis;
-    const log = await openKafkaLog({ ...kafkaOptionsOf(config.kafka), hints, clock, random, logger, metrics });
+    const servers = { hints, clock, random, logger, metrics, identity };
+    const log = await openKafkaLog({ ...kafkaOptionsOf(config.kafka), ...servers });
     return {
       log,
       store: redis.store,

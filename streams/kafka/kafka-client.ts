@@ -220,6 +220,11 @@ export class TopicAdministration {
     return new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
   }
 
+  /** Records below the offset are given up. */
+  async deleteBefore(topic: string, partition: number, offset: number): Promise<void> {
+    await this.admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
+  }
+
   async close(): Promise<void> {
     await this.admin.disconnect();
   }

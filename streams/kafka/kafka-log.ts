@@ -27,13 +27,18 @@ import type {
   ReadLimits,
   TopicSpec,
 } from '../log/event-log.js';
-import { requirePartition } from '../memory/memory-log.js';
+import { partitionNotEmpty, requirePartition } from '../memory/memory-log.js';
 import { TopicRegistry } from '../memory/topic-registry.js';
 import { ExactSender, requireOrigins } from './exact-sender.js';
 import { GroupMember } from './group-member.js';
 import { kafkaFault } from './kafka-error.js';
 import { KafkaConnection } from './kafka-connection.js';
 import type { KafkaLogOptions } from './kafka-options.js';
+
+const FILLER: OutgoingRecord = { key: '', value: new Uint8Array(0) };
+/** One batch of the broker: seven bytes a record. */
+const FILLER_RECORDS = 10_000;
+const ONE_RECORD: ReadLimits = { recordsMax: 1, bytesMax: 1 };
 
 export class KafkaLog implements EventLog {
   private readonly registry = new TopicRegistry();
@@ -53,7 +58,9 @@ export class KafkaLog implements EventLog {
     const connection = await KafkaConnection.open(options);
     try {
       const { catalogue, admin } = connection;
-      const identity = await catalogue.identity(() => options.random.stream('log-identity').hex(16));
+      const identity = await catalogue.identity(
+        () => options.identity ?? options.random.stream('log-identity').hex(16),
+      );
       const log = new KafkaLog(identity, connection, options);
       const existing = await admin.names();
       const known = catalogue.topics.filter(({ name, class: of }) => of === 'hint' || existing.has(log.physical(name)));
@@ -152,6 +159,22 @@ export class KafkaLog implements EventLog {
     const sender = new ExactSender(this.physical(topic), source, context, tuning);
     this.exactSenders.set(name, sender);
     return sender;
+  }
+
+  /** Kafka gives offsets out itself: filler is appended up to the offset and then deleted. */
+  async beginAt(topic: string, partition: number, offset: number): Promise<void> {
+    const { start, end } = await this.bounds(topic, partition);
+    if (start === offset) return;
+    const [first] = end === start ? [] : (await this.read(topic, partition, start, ONE_RECORD)).records;
+    const isFiller = first === undefined || (first.key === '' && first.value.length === 0);
+    if (!isFiller || end > offset) throw partitionNotEmpty(topic, partition, offset);
+    const physical = this.physical(topic);
+    for (let at = end; at < offset; at += FILLER_RECORDS) {
+      const filler = new Array<OutgoingRecord>(Math.min(FILLER_RECORDS, offset - at)).fill(FILLER);
+      const places = new Array<number>(filler.length).fill(partition);
+      await this.connection.sender.append(physical, filler, places, false);
+    }
+    await this.connection.admin.deleteBefore(physical, partition, offset);
   }
 
   /** May return fewer records than the limits allow although more are there; none only at the end. */

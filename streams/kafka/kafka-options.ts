@@ -55,6 +55,8 @@ export interface KafkaLogOptions {
   readonly clientId?: string;
   /** In front of every topic, group and producer id: several engines on one cluster, or rights by prefix. */
   readonly prefix?: string;
+  /** Of a log that goes on here: what a cluster without an identity is given. Drawn when left out. */
+  readonly identity?: string | undefined;
   readonly sasl?: KafkaSasl | undefined;
   readonly tls?: KafkaTls | undefined;
   /** Carries hints between processes; without one they stay within this process. */

@@ -79,6 +79,15 @@ export class TopicAdmin {
     };
   }
 
+  /** Makes a partition begin at an offset that it has reached. */
+  async deleteBefore(name: string, partition: number, offset: number): Promise<void> {
+    try {
+      await this.administration.deleteBefore(name, partition, offset);
+    } catch (error) {
+      throw kafkaFault(error, `make ${name}/${partition} begin at offset ${offset}`);
+    }
+  }
+
   private async settings(name: string): Promise<Settings> {
     const partitions = await this.administration.partitions(name);
     if (partitions === undefined) {

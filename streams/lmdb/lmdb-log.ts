@@ -23,7 +23,7 @@ import type {
   ReadLimits,
   TopicSpec,
 } from '../log/event-log.js';
-import { requirePartition, settled, TOMBSTONE_GRACE_MS } from '../memory/memory-log.js';
+import { partitionNotEmpty, requirePartition, settled, TOMBSTONE_GRACE_MS } from '../memory/memory-log.js';
 import { TopicRegistry } from '../memory/topic-registry.js';
 import type { Random } from '../random.js';
 import { BatchCache } from './batch-cache.js';
@@ -173,6 +173,14 @@ export class LmdbLog implements EventLog, Participant {
   rolledBack(): void {
     for (const partition of this.touched) partition.rolledBack();
     this.touched.clear();
+  }
+
+  async beginAt(topic: string, partition: number, offset: number): Promise<void> {
+    const place = this.partition(topic, partition);
+    if (place.start === offset) return;
+    if (place.end > 0) throw partitionNotEmpty(topic, partition, offset);
+    await this.environment.write(() => this.catalogue.putPlace(place.name, { end: offset, cleanedTo: offset }));
+    place.beginAt(offset);
   }
 
   read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {

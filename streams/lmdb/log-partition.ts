@@ -52,6 +52,11 @@ export class LogPartition {
     this.findStart();
   }
 
+  /** Of a partition that never held a record. */
+  beginAt(offset: number): void {
+    this.start = this.end = this.next = offset;
+  }
+
   /** Offset of the record, which is part of the transaction being staged. */
   stage(record: OutgoingRecord, timestamp: number): number {
     if (this.writer !== undefined && isFull(this.writer)) this.putStaged();

@@ -129,6 +129,13 @@ export interface EventLog {
    */
   append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]>;
 
+  /**
+   * Makes an empty partition begin at an offset, so that what is copied there keeps the places that states know. Does
+   * nothing where it begins there already, and may be repeated after a crash. Throws TOPIC_MISMATCH when the partition
+   * holds records. Nobody may append meanwhile.
+   */
+  beginAt(topic: string, partition: number, offset: number): Promise<void>;
+
   /** Records from an offset on; none at the end. Never waits for new ones. Throws OFFSET_OUT_OF_RANGE. */
   read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch>;
 

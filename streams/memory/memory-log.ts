@@ -117,6 +117,13 @@ export class MemoryLog implements EventLog {
     return { records: batch, nextOffset: last > first ? batch[batch.length - 1]!.offset + 1 : end };
   }
 
+  beginAtNow(topic: string, partition: number, offset: number): void {
+    const place = this.partition(topic, partition);
+    if (boundsOf(place.records, place.end).start === offset) return;
+    if (place.end > 0) throw partitionNotEmpty(topic, partition, offset);
+    place.end = offset;
+  }
+
   boundsNow(topic: string, partition: number): PartitionBounds {
     const { records, end } = this.partition(topic, partition);
     return boundsOf(records, end);
@@ -187,6 +194,10 @@ export class MemoryLog implements EventLog {
     return settled(() => this.appendNow(topic, records));
   }
 
+  beginAt(topic: string, partition: number, offset: number): Promise<void> {
+    return settled(() => this.beginAtNow(topic, partition, offset));
+  }
+
   read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {
     return settled(() => this.readNow(topic, partition, from, limits));
   }
@@ -235,6 +246,14 @@ export function offsetOutOfRange(topic: string, partition: number, from: number,
     'OFFSET_OUT_OF_RANGE',
     `Offset ${from} of ${topic}/${partition} is not in the log, which holds ${bounds.start} to ${bounds.end} (exclusive).`,
     { context: { topic, partition, offset: from, start: bounds.start, end: bounds.end } },
+  );
+}
+
+export function partitionNotEmpty(topic: string, partition: number, offset: number): EngineError {
+  return new EngineError(
+    'TOPIC_MISMATCH',
+    `${topic}/${partition} cannot begin at offset ${offset}: it holds records already.`,
+    { context: { topic, partition, offset } },
   );
 }
 

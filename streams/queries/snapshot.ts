@@ -68,6 +68,12 @@ export async function importSnapshot(store: StateStore, open: () => Readable, lo
   return header.task;
 }
 
+/** Which task a snapshot is of, and the input offset where it goes on. Checks the whole file. Throws SNAPSHOT_INVALID. */
+export async function readSnapshotPlace(file: Readable, log: string): Promise<{ task: TaskId; offset: number }> {
+  const { task, offset } = await verifySnapshot(file, log);
+  return { task, offset };
+}
+
 async function verifySnapshot(file: Readable, log: string): Promise<SnapshotHeader> {
   const digest = createHash('sha256');
   const reader = new FrameReader(file.pipe(createGunzip()));

@@ -121,6 +121,10 @@ export class ForwardingLog implements EventLog {
     return this.target.append(topic, records);
   }
 
+  beginAt(topic: string, partition: number, offset: number): Promise<void> {
+    return this.target.beginAt(topic, partition, offset);
+  }
+
   read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {
     return this.target.read(topic, partition, from, limits);
   }

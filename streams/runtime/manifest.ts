@@ -10,6 +10,15 @@ import type { StateStore } from '../state/state-store.js';
 import type { Topology } from './topology.js';
 
 export const MANIFEST_DOCUMENT = 'manifest';
+/** How far a migration into this store has come; absent where there never was one. */
+export const MIGRATION_DOCUMENT = 'migration';
+
+export interface Migration {
+  readonly format: 1;
+  /** Identity of the log that moves. */
+  readonly source: string;
+  readonly phase: 'copying' | 'done';
+}
 
 interface Manifest {
   readonly format: 1;
@@ -23,6 +32,9 @@ export async function requireManifest(
   topology: Topology,
   { log, store }: { readonly log: EventLog; readonly store: StateStore },
 ): Promise<void> {
+  if ((await readMigration(store))?.phase === 'copying') {
+    throw new EngineError('MANIFEST_MISMATCH', 'A migration into this store is not finished: give the command again.');
+  }
   const wanted = manifestOf(topology, log);
   const text = await store.readDocument(MANIFEST_DOCUMENT);
   const stored = text === undefined ? undefined : (JSON.parse(text) as Manifest);
@@ -38,6 +50,11 @@ export async function requireManifest(
   const merged: Manifest = { ...wanted, stages: { ...stored?.stages, ...wanted.stages } };
   const next = JSON.stringify(merged);
   if (next !== text) await store.writeDocument(MANIFEST_DOCUMENT, next);
+}
+
+export async function readMigration(store: StateStore): Promise<Migration | undefined> {
+  const text = await store.readDocument(MIGRATION_DOCUMENT);
+  return text === undefined ? undefined : (JSON.parse(text) as Migration);
 }
 
 function manifestOf(topology: Topology, log: EventLog): Manifest {

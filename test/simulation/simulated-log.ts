@@ -85,6 +85,10 @@ export class SimulatedLog implements EventLog {
     return [...groups.values()];
   }
 
+  beginAt(topic: string, partition: number, offset: number): Promise<void> {
+    return this.process.call(() => this.base.beginAtNow(topic, partition, offset));
+  }
+
   read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {
     return this.process.call(() => this.readNow(topic, partition, from, limits));
   }

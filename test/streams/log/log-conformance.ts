@@ -57,6 +57,20 @@ export function describeLog(name: string, open: (clock: ManualClock) => Promise<
         entries.map(([key, value]) => record(key, value, 0)),
       );
 
+    it('begins an empty partition where it is told to, over restarts, and never one with records', async () => {
+      const OFFSET = 25_001;
+      await log.beginAt(EVENTS.name, 1, OFFSET);
+      await log.beginAt(EVENTS.name, 1, OFFSET);
+      log = (await harness.reopen?.()) ?? log;
+      expect(await log.bounds(EVENTS.name, 1)).toEqual({ start: OFFSET, end: OFFSET });
+      await append(1, 'a', 'b');
+      expect((await all(EVENTS.name, 1, OFFSET)).map(({ offset }) => offset)).toEqual([OFFSET, OFFSET + 1]);
+      await log.beginAt(EVENTS.name, 1, OFFSET);
+      const refused = await log.beginAt(EVENTS.name, 1, OFFSET + 5).catch((error: unknown) => error);
+      expect(isEngineError(refused, 'TOPIC_MISMATCH')).toBe(true);
+      await expect(log.read(EVENTS.name, 1, OFFSET - 1, ALL)).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' });
+    });
+
     it('creates topics once, and refuses ones that differ', async () => {
       await log.createTopics([EVENTS]);
       expect(log.topics().map((topic) => topic.name)).toEqual([EVENTS.name, HINTS.name, TABLE.name]);

@@ -1,0 +1,123 @@
+/** Measurements of this machine. */
+import type { IngestBenchOptions } from '../bench/ingest.js';
+import type { LatencyOptions } from '../bench/latency.js';
+import type { NeuralScoresOptions } from '../bench/neural-scores.js';
+import type { SequentialStepOptions } from '../bench/sequential-step.js';
+import type { ServeOptions } from '../bench/serve.js';
+import type { ThroughputOptions } from '../bench/throughput.js';
+import type { W1Options } from '../bench/w1.js';
+import { parseCount } from '../commands/command.js';
+import { SET, command, option } from './command-entry.js';
+import type { CommandEntry, OptionEntry } from './command-entry.js';
+
+/** Log and state on servers instead of a new directory. */
+const SERVERS: readonly OptionEntry[] = [
+  option('--kafka <host:port>', 'a broker: the log is there, not embedded'),
+  option('--redis <host:port>', 'with --kafka: where the state is kept'),
+];
+const count = (name: string, value: string, description: string, most?: number): OptionEntry =>
+  option(`--${name} <${value}>`, description, {
+    parse: parseCount(name),
+    ...(most === undefined ? {} : { default: most }),
+  });
+const PROFILE = option('--profile <dir>', 'write CPU profiles of the engine here');
+
+export const BENCH_COMMANDS: readonly CommandEntry[] = [
+  command<W1Options>({
+    usage: 'bench w1',
+    description: 'sessions over clicks, topic filled before, outputs stored and checked',
+    options: [
+      ...SERVERS,
+      option('--file <csv.gz>', 'Globo’s clicks, for a run in one process'),
+      count('limit', 'n', 'clicks of the file', Infinity),
+      option('--input <topic>', 'with --kafka: topic with clicks', { default: 'clicks' }),
+      option('--output <topic>', 'with --kafka: topic for sessions, empty or new', { default: 'sessions' }),
+      option('--started <file>', 'with --kafka: write here when the first record was read'),
+      option('--until-stopped', 'with --kafka: stay, and leave the checking to others'),
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/w1.js')).runW1(context, options),
+  }),
+  command<ThroughputOptions>({
+    usage: 'bench throughput',
+    description: 'the whole chain with durable commits, over a file or the simulator’s mix',
+    options: [
+      ...SERVERS,
+      option('--file <file>', 'replay this file instead of the simulator’s mix'),
+      option('--mapping <file|name>', 'mapping of the file', { default: 'globo' }),
+      count('limit', 'n', 'events', Infinity),
+      count('seed', 'n', 'seed of the mix', 1),
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/throughput.js')).runThroughput(context, options),
+  }),
+  command<LatencyOptions>({
+    usage: 'bench latency',
+    description: 'from an act to the refreshed feed: 1,000 subscribers, one event a request',
+    options: [
+      ...SERVERS,
+      count('subscribers', 'n', 'users, each with an open feed', 1_000),
+      count('rate', 'n', 'events a second, sent whether or not answers came', 2_000),
+      count('items', 'n', 'items of the catalogue', 10_000),
+      count('seconds', 'n', 'measured time', 60),
+      count('warmup', 'n', 'seconds before', 15),
+      count('runs', 'n', 'runs, each with a new engine; the median is reported', 3),
+      PROFILE,
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/latency.js')).runLatency(context, options),
+  }),
+  command<ServeOptions>({
+    usage: 'bench serve',
+    description: 'recommendations asked for at a steady rate',
+    options: [
+      count('items', 'n', 'items of the catalogue', 100_000),
+      count('users', 'n', 'users with a history', 5_000),
+      count('rate', 'n', 'requests a second, sent whether or not answers came', 200),
+      count('seconds', 'n', 'measured time', 60),
+      count('warmup', 'n', 'seconds before', 10),
+      PROFILE,
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/serve.js')).runServe(context, options),
+  }),
+  command<SequentialStepOptions>({
+    usage: 'bench sequential-step',
+    description: 'one live event of the transformer, incrementally and recomputed',
+    options: [
+      count('users', 'n', 'people whose events alternate', 200),
+      count('events', 'n', 'events measured', 20_000),
+      count('items', 'n', 'items of the catalogue', 10_000),
+      count('memory', 'MiB', 'bound of all states', 64),
+      count('seed', 'n', 'seed of parameters and events', 1),
+    ],
+    run: async (context, options) => (await import('../bench/sequential-step.js')).runSequentialStep(context, options),
+  }),
+  command<NeuralScoresOptions>({
+    usage: 'bench neural-scores',
+    description: 'the candidates of a request scored by neural_cf',
+    options: [
+      count('candidates', 'n', 'items scored at once', 1_000),
+      count('requests', 'n', 'requests measured', 2_000),
+      count('users', 'n', 'people of the fit', 1_000),
+      count('items', 'n', 'items of the catalogue', 10_000),
+      count('seed', 'n', 'seed of people and requests', 1),
+    ],
+    run: async (context, options) => (await import('../bench/neural-scores.js')).runNeuralScores(context, options),
+  }),
+  command<IngestBenchOptions>({
+    usage: 'bench ingest',
+    description: 'events over HTTP, durable before the answer: one a request, then lists',
+    options: [
+      count('clients', 'n', 'clients, each with one request under way', 8),
+      count('batch', 'n', 'events of a list', 1_000),
+      count('items', 'n', 'items of the catalogue', 10_000),
+      count('users', 'n', 'users', 5_000),
+      count('seconds', 'n', 'measured time of each of the two', 20),
+      count('warmup', 'n', 'seconds before each', 5),
+      PROFILE,
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/ingest.js')).runIngest(context, options),
+  }),
+];

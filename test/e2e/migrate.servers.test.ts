@@ -1,0 +1,94 @@
+/**
+ * Out of a data directory onto a real Kafka and a real Redis: the same digests, also after the command was killed; and a
+ * snapshot put back there leads to the same state again.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { startKafka } from '../harness/servers/kafka.js';
+import type { KafkaServer } from '../harness/servers/kafka.js';
+import { describeWithKafka, needsRedis } from '../harness/servers/needs.js';
+import { startRedis } from '../harness/servers/redis.js';
+import type { RedisServer } from '../harness/servers/redis.js';
+import {
+  FreshetProcess,
+  digestOf,
+  killAll,
+  removeTemporaryDirectories,
+  resultOf,
+  runFreshet,
+  temporaryDirectory,
+} from './freshet.js';
+import type { TaskDigest } from './freshet.js';
+
+const ROWS = 6_000;
+const MAPPING = `name: clicks
+format: csv
+interaction:
+  userId: user
+  itemId: item
+  ts: { column: at, unit: ms }
+  type: { constant: click }
+`;
+
+describeWithKafka('migrate', () => {
+  let kafka: KafkaServer;
+  let redis: RedisServer;
+
+  beforeAll(async () => {
+    kafka = await startKafka();
+    redis = await startRedis();
+  });
+  afterEach(killAll);
+  afterAll(async () => {
+    await redis?.stop();
+    await kafka?.stop();
+    removeTemporaryDirectories();
+  });
+
+  it(
+    'moves log and state, goes on after kill -9, and refuses to do it twice',
+    { timeout: 240_000 },
+    async (context) => {
+      needsRedis(context);
+      const data = temporaryDirectory();
+      await fill(data);
+      const before = await digestOf(data);
+      const config = join(data, '..', `cluster-${process.pid}.yaml`);
+      writeFileSync(
+        config,
+        `kafka: { brokers: '${kafka.brokers.join(',')}' }\nredis: { addresses: '${redis.address}' }\n`,
+      );
+      const servers = ['--data', data, '--config', config];
+      const killed = new FreshetProcess(['migrate', ...servers]);
+      await killed.says(/records copied/);
+      await killed.kill();
+      expect(await resultOf('migrate', ...servers)).toMatchObject({ digestsEqual: true });
+
+      const distributed = [...servers, '--set', 'streams.storage=distributed'];
+      const digest = async (): Promise<unknown> =>
+        (await resultOf<{ tasks: Record<string, TaskDigest> }>('state', 'digest', ...distributed)).tasks;
+      expect(await digest()).toEqual(before);
+      const again = await runFreshet('migrate', ...servers);
+      expect(again.stderr).toContain('MANIFEST_MISMATCH: The target is not empty');
+
+      const snapshots = temporaryDirectory();
+      await resultOf('snapshot', 'export', snapshots, ...distributed);
+      expect(await resultOf<{ tasks: string[] }>('snapshot', 'restore', snapshots, ...distributed)).toMatchObject({
+        tasks: Object.keys(before),
+      });
+      expect(await digest()).toEqual(before);
+    },
+  );
+
+  async function fill(data: string): Promise<void> {
+    const files = temporaryDirectory();
+    const rows = Array.from(
+      { length: ROWS },
+      (_, i) => `u${i % 400},i${(i * 7) % 90},${1_700_000_000_000 + i * 3_000}`,
+    );
+    writeFileSync(join(files, 'clicks.csv'), ['user,item,at', ...rows].join('\n'));
+    writeFileSync(join(files, 'clicks.yaml'), MAPPING);
+    await resultOf('replay', join(files, 'clicks.csv'), '--mapping', join(files, 'clicks.yaml'), '--data', data);
+  }
+});
