@@ -6,6 +6,9 @@ import { API_KEY_PATTERN, isLoopback } from './http/access.js';
 
 const texts = (pattern: RegExp, message: string) => z.array(z.string().regex(pattern, message)).default([]);
 
+/** Published models in use at once: each has its place in every pipeline. */
+export const MODELS_MAX = 8;
+
 export const servingSection = defineSection(
   'serving',
   {
@@ -145,9 +148,76 @@ export const servingSection = defineSection(
       min: 0,
       max: 1_000_000,
     }),
+    models: setting.of(
+      z
+        .array(
+          z.strictObject({
+            name: z.string().min(1),
+            weight: z.number().min(0).max(10).optional(),
+            push: z.boolean().optional(),
+          }),
+        )
+        .max(MODELS_MAX)
+        .default([]),
+      {
+        description:
+          'Published models that are asked: name, weight in the fusion, push: whether feeds ask it on every event. Empty: every published one, up to 8, with modelWeight; feeds ask those that keep states of people.',
+      },
+    ),
+    modelWeight: setting.number({
+      description: 'Weight of a published model in the fusion; the live sources have 1 and less.',
+      default: 0.4,
+      min: 0,
+      max: 10,
+    }),
+    modelScorer: setting.optionalText({
+      description: 'Published model that ranks the best candidates of full requests again.',
+    }),
+    modelScorerWeight: setting.number({
+      description: "Its share of a candidate's score.",
+      unit: 'share',
+      default: 0.5,
+      min: 0,
+      max: 1,
+    }),
+    modelBudgetMs: setting.number({
+      description: 'Mean time of an answer above which a model is left out of full requests.',
+      unit: 'ms',
+      default: 25,
+      min: 0.01,
+      max: 10_000,
+    }),
+    modelPushBudgetMs: setting.number({
+      description: 'The same for feeds that are pushed on every event.',
+      unit: 'ms',
+      default: 5,
+      min: 0.01,
+      max: 10_000,
+    }),
+    modelPauseMs: setting.integer({
+      description: 'How long a model that fails or is slow is left out before it is tried again.',
+      unit: 'ms',
+      default: 30_000,
+      min: 1,
+      max: 86_400_000,
+    }),
+    modelStateBytes: setting.integer({
+      description: 'Memory of people’s states (keys and values of a sequence model), each model.',
+      unit: 'bytes',
+      default: 64 << 20,
+      min: 1 << 16,
+      max: 64 * 2 ** 30,
+    }),
+    modelIndexFrom: setting.integer({
+      description: 'Items of a model from which on it is searched through a vector index instead of whole.',
+      unit: 'items',
+      default: 20_000,
+      min: 1,
+      max: 1e9,
+    }),
   },
   {
-    description: 'The HTTP and WebSocket edge.',
+    description: 'The HTTP and WebSocket edge, and the published models it asks.',
     check: ({ host, apiKeys }) =>
       apiKeys.length > 0 || isLoopback(host)
         ? []

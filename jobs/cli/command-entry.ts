@@ -55,6 +55,8 @@ export function option(flags: string, description: string, more: Partial<OptionE
 
 export const SET = option('--set <section.key=value>', 'override one setting; repeatable', { isRepeatable: true });
 
+export const MODELS = option('--models <dir>', 'registry of published models', { default: './models' });
+
 /** Of commands that work on a data directory. */
 export const DATA: readonly OptionEntry[] = [
   option('--data <dir>', 'data directory', { default: DEFAULT_DATA_DIRECTORY }),

@@ -8,7 +8,7 @@ import type { ReplayOptions } from '../commands/replay.js';
 import type { SimulateOptions } from '../commands/simulate.js';
 import type { SqlOptions } from '../commands/sql.js';
 import type { UpOptions } from '../commands/up.js';
-import { DATA, command, option } from './command-entry.js';
+import { DATA, MODELS, command, option } from './command-entry.js';
 import type { CommandEntry } from './command-entry.js';
 
 const MAPPING = option('--mapping <file|name>', 'mapping file, or the name of one that comes with freshet', {
@@ -30,6 +30,7 @@ export const ENGINE_COMMANDS: readonly CommandEntry[] = [
       option('--demo', 'send simulated traffic'),
       option('--rate <n>', 'with --demo: records a second', { parse: parseCount('rate'), default: 50 }),
       option('--seed <text>', 'with --demo: seed of the simulated world', { default: 'demo' }),
+      MODELS,
     ],
     run: async (context, options) => (await import('../commands/up.js')).runUp(context, options),
   }),

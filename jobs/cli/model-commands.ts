@@ -2,14 +2,11 @@
 import { parseCount } from '../commands/command.js';
 import type { EvaluateOptions } from '../commands/evaluate.js';
 import type { ModelsOptions, TrainCommandOptions } from '../commands/train.js';
-import { SET, command, option } from './command-entry.js';
+import { MODELS, SET, command, option } from './command-entry.js';
 import type { CommandEntry, OptionEntry } from './command-entry.js';
 
-/** Folder of published models unless told otherwise. */
-const DEFAULT_MODELS_DIRECTORY = './models';
-
 const REGISTRY: readonly OptionEntry[] = [
-  option('--models <dir>', 'registry of published models', { default: DEFAULT_MODELS_DIRECTORY }),
+  MODELS,
   option('--data <dir>', 'data directory: where the model is announced'),
   option('--config <file>', 'configuration file (YAML)'),
   SET,

@@ -15,7 +15,7 @@ import { readMapping } from '../import/mapping.js';
 import { CHECKPOINT_SECONDS } from '../train/file-checkpoints.js';
 import { describeProgress } from '../train/fit-run.js';
 import { ModelRegistry } from '../train/model-registry.js';
-import type { Published } from '../train/model-registry.js';
+import type { Published } from '../../serving/models/published-version.js';
 import { readItemContent, readUserTraits } from '../train/item-content.js';
 import { readInteractions } from '../train/read-interactions.js';
 import { trainModel } from '../train/train-model.js';

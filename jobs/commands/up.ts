@@ -5,6 +5,7 @@
  * first SIGINT or SIGTERM drains and stops; a second one ends at once.
  */
 import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { createLogger } from '../../streams/logger.js';
 import { createMetrics } from '../../streams/metrics.js';
 import { EngineError } from '../../schemas/errors.js';
@@ -30,6 +31,7 @@ export interface UpOptions extends DataOptions {
   readonly demo?: boolean | undefined;
   readonly rate: number;
   readonly seed: string;
+  readonly models: string;
 }
 
 const ROLES = ['stream', 'serve', 'warehouse'] as const;
@@ -80,7 +82,16 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     else await engine.follow();
     await admin.open();
     if (roles.has('serve')) {
-      node = await createServingNode({ engine, config, clock, random, metrics, logger, version: VERSION });
+      node = await createServingNode({
+        engine,
+        config,
+        clock,
+        random,
+        metrics,
+        logger,
+        version: VERSION,
+        modelsFolder: resolve(options.models),
+      });
       url = `http://${config.serving.host}:${await node.start()}`;
       announce(context, { url, data: options.data, isOpen: config.serving.apiKeys.length === 0 });
     }

@@ -1,17 +1,19 @@
 /** A serving node on an engine of this process: what the edge asks for, answered by the real parts. */
 import { createCatalogue } from '../../serving/node/item-state.js';
 import { ServingNode } from '../../serving/node/serving-node.js';
-import type { LossyHints } from '../../serving/node/serving-node.js';
+import type { Follower, LossyHints } from '../../serving/node/serving-node.js';
 import { aliasOfRow, createSnapshotOf } from '../../serving/node/stage-users.js';
 import type { StageUsersConfig } from '../../serving/node/stage-users.js';
 import { UserStates } from '../../serving/node/user-states.js';
-import { createRecommender } from '../../serving/pipeline/recommender.js';
+import { createRecommender, defaultFullPipeline } from '../../serving/pipeline/recommender.js';
+import { PublishedModels } from '../../serving/published/published-models.js';
 import { DEFAULT_AFFINITY } from '../../operators/user/affinity.js';
 import { USER_STAGE } from '../../operators/engine-topology.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Metrics } from '../../streams/metrics.js';
 import { StateQuery } from '../../streams/queries/state-query.js';
+import { TableFollower } from '../../streams/runtime/table-follower.js';
 import type { Random } from '../../streams/random.js';
 import type { FreshetConfig } from '../config.js';
 import type { Engine } from './engine.js';
@@ -24,6 +26,8 @@ export interface ServingOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly version: string;
+  /** Registry of published models. */
+  readonly modelsFolder: string;
 }
 
 /** Document with the number that makes feed versions of a log made anew higher. */
@@ -36,18 +40,31 @@ export async function createServingNode(options: ServingOptions): Promise<Servin
   const { engine, config, clock, random, metrics, logger, version } = options;
   const { log, store } = engine.storage;
   const { topology, users } = engine.engineTopology;
+  const published = new PublishedModels({
+    config: config.serving,
+    folder: options.modelsFolder,
+    tables: engine.tables,
+    ...{ clock, logger, metrics },
+  });
   return new ServingNode({
     config: config.serving,
     namespace: config.streams.namespace,
     generation: await generationOf(engine, clock),
     log,
-    recommender: createRecommender({}, engine.tables),
+    recommender: createRecommender(
+      { models: published.sources, full: { ...defaultFullPipeline(), stages: published.stages } },
+      engine.tables,
+    ),
     users: createUserStates(engine, config),
     states: new StateQuery(topology, log, store),
     userStage: users.name,
     catalogue: createCatalogue(engine.tables),
     // The engine opens and closes its follower itself; the node only looks at how far behind it is.
-    followers: [{ open: () => Promise.resolve(), lag: () => engine.follower.lag(), close: () => Promise.resolve() }],
+    followers: [
+      { open: () => Promise.resolve(), lag: () => engine.follower.lag(), close: () => Promise.resolve() },
+      modelFollower(published, options),
+    ],
+    models: () => published.list(),
     lossyHints: lossyHintsOf(engine),
     gauges: {
       streamLag: () => engine.lag(),
@@ -59,6 +76,29 @@ export async function createServingNode(options: ServingOptions): Promise<Servin
     logger,
     version,
   });
+}
+
+/** Keeps published models up with their topic; open when those announced before are in use or refused. */
+function modelFollower(published: PublishedModels, { engine, clock, logger }: ServingOptions): Follower {
+  const { log } = engine.storage;
+  const follower = new TableFollower({
+    ...{ log, clock },
+    topic: engine.topic('models'),
+    apply: (record) => published.apply(record),
+    onFault: (error, record) => logger.warn('announcement of a model ignored', { error, model: record.key }),
+    onUnread: (error) => logger.warn('announcements of models cannot be read; trying again', { error }),
+  });
+  return {
+    open: async () => {
+      await follower.open();
+      await published.settled();
+    },
+    lag: () => follower.lag(),
+    close: async () => {
+      await follower.close();
+      await published.close();
+    },
+  };
 }
 
 function lossyHintsOf({ storage }: Engine): LossyHints | undefined {

@@ -14,7 +14,7 @@ import type { Logger } from '../../streams/logger.js';
 import { seededRandom } from '../../streams/random.js';
 import { requireAlgorithm } from '../../serving/models/algorithms.js';
 import { parseSettings } from '../../serving/models/fitting.js';
-import type { PublishedModel } from '../../serving/models/model.js';
+import type { Algorithm } from '../../serving/models/model.js';
 import type { TrainingSet } from '../../serving/models/training-set.js';
 import { evaluationSchema } from '../evaluate/evaluation-schema.js';
 import type { CaseList } from '../evaluate/case-list.js';
@@ -26,7 +26,9 @@ import { alignModel } from './aligned-model.js';
 import { FileCheckpoints, fitKeyOf, hashOf } from './file-checkpoints.js';
 import type { CurvePoint, FitRun } from './fit-run.js';
 import { runFit } from './fit-run.js';
-import type { LoadedModel, ManifestDraft, ModelRegistry, Published } from './model-registry.js';
+import { peopleWithNews, withItemsOf } from './new-data.js';
+import type { ManifestDraft, Published } from '../../serving/models/published-version.js';
+import type { LoadedModel, ModelRegistry } from './model-registry.js';
 
 export interface TrainOptions {
   readonly algorithm: string;
@@ -76,10 +78,10 @@ const RESAMPLES = 100;
 export async function trainModel(all: TrainingSet, options: TrainOptions, context: TrainContext): Promise<TrainResult> {
   const algorithm = await requireAlgorithm(options.algorithm);
   const random = seededRandom(options.seed);
-  const { train, cases } = splitForTraining(all, options);
   const settings = parseSettings(algorithm, options.settings);
   const inUse = await tryLoadInUse(options, context);
   const warmStart = options.isWarm ? sameAlgorithm(inUse, options) : undefined;
+  const { train, cases } = splitForTraining(newDataFor(all, warmStart, algorithm, context), options);
   const key = fitKeyOf(train, {
     algorithm: algorithm.name,
     settings,
@@ -114,6 +116,26 @@ export async function trainModel(all: TrainingSet, options: TrainOptions, contex
   }
 }
 
+/** What an algorithm that goes on learns from: people with something new. Others learn from everything, whatever was asked. */
+function newDataFor(
+  all: TrainingSet,
+  warmStart: LoadedModel | undefined,
+  { goesOn, name }: Algorithm,
+  context: TrainContext,
+): TrainingSet {
+  const sinceMs = warmStart?.manifest.data.toMs ?? null;
+  if (warmStart === undefined || sinceMs === null || !all.hasTimes) return all;
+  if (goesOn !== true) {
+    context.say(`${name} does not go on from a published version: it learns from everything`);
+    return all;
+  }
+  const fresh = peopleWithNews(all, sinceMs);
+  context.say(
+    `${fresh.userIds.length} of ${all.userIds.length} people did something since ${new Date(sinceMs).toISOString()}`,
+  );
+  return withItemsOf(fresh, warmStart.itemIds);
+}
+
 function splitForTraining(
   all: TrainingSet,
   options: TrainOptions,
@@ -136,10 +158,7 @@ async function tryLoadInUse(options: TrainOptions, context: TrainContext): Promi
   return context.registry.load(options.name, { ...context, threads: options.threads });
 }
 
-function sameAlgorithm(
-  inUse: LoadedModel | undefined,
-  options: TrainOptions,
-): (PublishedModel & { readonly checksum: string }) | undefined {
+function sameAlgorithm(inUse: LoadedModel | undefined, options: TrainOptions): LoadedModel | undefined {
   return inUse?.manifest.algorithm === options.algorithm ? inUse : undefined;
 }
 
@@ -202,6 +221,8 @@ function manifestOf(
       fromMs,
       toMs,
       hash: hashOf(train),
+      isSessions: train.isSessions,
+      hasWeights: train.hasWeights,
     },
     metrics,
     trainSeconds: fit.seconds,

@@ -24,14 +24,16 @@ export interface Made {
   readonly text: string;
   readonly items: readonly RecommendedItem[];
   readonly eligibleCount: number;
+  readonly models?: Readonly<Record<string, string>> | undefined;
 }
 
 export function makeFeed(sources: FeedSources, subscription: Subscription, state: FeedState): Made {
   const { recommender, generation, newId } = sources;
   const { placement, limit, context, causes } = subscription;
   const { snapshot, partition, offset } = state.view;
-  const { items, eligibleCount } = recommender.recommend({
+  const { items, eligibleCount, models } = recommender.recommend({
     user: snapshot,
+    personId: subscription.userId,
     placement,
     limit,
     pipeline: 'push',
@@ -46,5 +48,6 @@ export function makeFeed(sources: FeedSources, subscription: Subscription, state
     text: feedText({ placement, version, requestId, items, eventIds: causes }),
     items,
     eligibleCount,
+    models,
   };
 }

@@ -17,9 +17,11 @@ export interface OperationRoutesDeps {
   readonly metrics: Metrics;
   readonly readiness: () => Promise<Readiness>;
   readonly status: () => Promise<unknown>;
+  /** Published models in use. */
+  readonly models: () => readonly unknown[];
 }
 
-export function createOperationRoutes({ metrics, readiness, status }: OperationRoutesDeps): Route[] {
+export function createOperationRoutes({ metrics, readiness, status, models }: OperationRoutesDeps): Route[] {
   const common = { method: 'GET', tag: 'operation', access: 'public', body: 'none' } as const;
   return [
     {
@@ -51,6 +53,16 @@ export function createOperationRoutes({ metrics, readiness, status }: OperationR
       summary: 'Metrics in the Prometheus text format',
       answers: { 200: 'Text.' },
       handle: async () => ({ status: 200, body: await metrics.render(), contentType: metrics.contentType }),
+    },
+    {
+      ...common,
+      path: '/v1/models',
+      access: 'key',
+      summary: 'Published models: the version in use, how it is searched, and what was refused',
+      answers: {
+        200: '{models: [{name, version, algorithm, metrics, weight, since, search, liveStates, refused, …}]}',
+      },
+      handle: () => ok({ models: models() }),
     },
     {
       ...common,

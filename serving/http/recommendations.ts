@@ -7,7 +7,7 @@
  */
 import { encodeRecord } from '../../schemas/codec.js';
 import { EngineError } from '../../schemas/errors.js';
-import type { ImpressionDraft, ImpressionStage } from '../../schemas/records.js';
+import type { ImpressionDraft, ImpressionStage, VersionsDraft } from '../../schemas/records.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Counter } from '../../streams/metrics.js';
@@ -51,6 +51,10 @@ export interface RecommendationPage {
   readonly generatedAt: number;
   readonly items: readonly (RecommendedItem & { readonly position: number })[];
   readonly eligibleCount: number;
+  /** Published models that took part: `model/NAME` -> version. */
+  readonly models: Readonly<Record<string, string>>;
+  /** Published models that were not asked, because they fail or are slow; absent when all were. */
+  readonly leftOut?: readonly { readonly model: string; readonly why: string }[];
   /** For the next page; absent at the end. */
   readonly cursor?: string;
 }
@@ -64,7 +68,7 @@ export interface ViewedReport {
   readonly placement: string | undefined;
   readonly producerId: string;
   /** What was shown, where the caller has it; else it is looked up by requestId. */
-  readonly shown?: Pick<ServedSlate, 'userId' | 'placement' | 'items' | 'eligibleCount'>;
+  readonly shown?: Pick<ServedSlate, 'userId' | 'placement' | 'items' | 'eligibleCount' | 'models'>;
 }
 
 /** A slate holds this many pages, as far as the pipeline goes. */
@@ -103,6 +107,7 @@ export class Recommendations {
       placement: report.placement ?? slate?.placement ?? 'default',
       slate: places,
       eligibleCount: slate?.eligibleCount ?? null,
+      versions: versionsOf(slate?.models),
       producerId: report.producerId,
       ts: clock.now(),
     });
@@ -113,8 +118,9 @@ export class Recommendations {
     const { recommender, users, clock, generation, newId } = this.options;
     const now = query.time ?? clock.now();
     const [user] = await users.read([query.userId], now);
-    const { items, eligibleCount } = recommender.recommend({
+    const { items, eligibleCount, models, leftOut } = recommender.recommend({
       user: user!.snapshot,
+      personId: query.userId,
       placement: query.placement,
       limit: Math.min(SLATE_ITEMS_MAX, query.limit * PAGES),
       pipeline: 'full',
@@ -124,7 +130,8 @@ export class Recommendations {
     });
     const version = formatVersion({ generation, partition: user!.partition, offset: user!.offset, revision: 0 });
     const { userId, placement } = query;
-    const slate = { slateId: newId(), userId, placement, items, eligibleCount, version, createdAt: clock.now() };
+    const made = { items, eligibleCount, models, leftOut, version };
+    const slate = { slateId: newId(), userId, placement, ...made, createdAt: clock.now() };
     return { slate, position: 0 };
   }
 
@@ -158,6 +165,8 @@ export class Recommendations {
       generatedAt: slate.createdAt,
       items,
       eligibleCount: slate.eligibleCount,
+      models: slate.models ?? {},
+      ...(slate.leftOut !== undefined && slate.leftOut.length > 0 && { leftOut: slate.leftOut }),
       ...(position < slate.items.length && { cursor: encodeCursor({ slateId: requestId, position }) }),
     };
   }
@@ -177,6 +186,7 @@ export class Recommendations {
       placement: slate.placement,
       slate: items.map(({ itemId, position, source }) => ({ itemId, position, source })),
       eligibleCount: slate.eligibleCount,
+      versions: versionsOf(slate.models),
       producerId: query.producerId,
       ts: clock.now(),
       context: { device, country, region, latitude, longitude, weather, language },
@@ -186,6 +196,11 @@ export class Recommendations {
       logger.debug('a served impression was dropped', { error });
     });
   }
+}
+
+/** Without published models there is nothing to tell, and the record stays small. */
+function versionsOf(models: ServedSlate['models']): VersionsDraft | null {
+  return models === undefined || Object.keys(models).length === 0 ? null : { models };
 }
 
 type ImpressionFields = Omit<ImpressionDraft, 'stage' | 'receivedAt'>;

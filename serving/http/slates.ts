@@ -14,6 +14,9 @@ export interface ServedSlate {
   readonly placement: string;
   readonly items: readonly RecommendedItem[];
   readonly eligibleCount: number;
+  /** Published models that took part: `model/NAME` -> version. */
+  readonly models?: Readonly<Record<string, string>> | undefined;
+  readonly leftOut?: readonly { readonly model: string; readonly why: string }[] | undefined;
   /** Version of the state it was made from. */
   readonly version: string;
   readonly createdAt: number;

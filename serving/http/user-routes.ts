@@ -107,7 +107,7 @@ function recommendationsRoute({ recommendations }: UserRoutesDeps): Route {
     body: 'none',
     query: RECOMMENDATIONS_QUERY,
     answers: {
-      200: '{requestId, version, generatedAt, items: [{itemId, score, confidence, reasons, source, position}], eligibleCount, cursor?}',
+      200: '{requestId, version, generatedAt, items: [{itemId, score, confidence, reasons, source, position}], eligibleCount, models, leftOut?, cursor?}',
     },
     handle: async ({ params, query, producerId }) => {
       const {

@@ -46,6 +46,8 @@ function requireFile({ files, algorithm }: ModelArtefact, file: string): Uint8Ar
 
 /** Copied, because a slice of a pooled buffer need not start where a float may. */
 function readExactly(artefact: ModelArtefact, file: string, length: number | undefined): ArrayBuffer {
+  // A model of no users may have been read without what would be empty.
+  if (length === 0 && artefact.files[file] === undefined) return new ArrayBuffer(0);
   const bytes = requireFile(artefact, file);
   if (length === undefined ? bytes.byteLength % 4 === 0 : bytes.byteLength === length) return bytes.slice().buffer;
   throw new EngineError(

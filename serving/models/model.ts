@@ -96,6 +96,13 @@ export interface Algorithm<S extends Section = Section> {
   /** As configuration names it: `ease`, `graph_filter`. Lower case with underscores. */
   readonly name: string;
   readonly settings: S;
+  /** Goes on from `FitContext.warmStart` on new data alone: what these do not touch stays as it was. */
+  readonly goesOn?: boolean | undefined;
+  /**
+   * Files about the training set's people alone. A model that is only asked about strangers' histories may be loaded
+   * without them, as a model of no users: serving does, whose memory they would fill.
+   */
+  readonly userFiles?: readonly string[] | undefined;
   /**
    * Learns. Throws TRAINING_CANCELLED when the signal is aborted, TRAINING_SET_INVALID for data it cannot learn from
    * (no interactions, a needed feature missing), MODEL_TOO_LARGE for data beyond `memoryBytesMax`.
@@ -169,6 +176,23 @@ export interface ItemVectors {
   readonly metric: 'dot' | 'cosine' | 'euclidean' | 'manhattan';
 }
 
+/** A model's answers for people it keeps a state of, so that a new event costs one step and not the whole history. */
+export interface LiveRetrieval {
+  /** As `Model.retrieve`; `person` names whose history it is. The states stay under the bound they were made with. */
+  retrieve(person: string, query: ModelQuery, k: number): RankedItems;
+  usage(): LiveUsage;
+}
+
+export interface LiveUsage {
+  readonly users: number;
+  readonly bytesPerUser: number;
+  readonly bytes: number;
+  readonly hits: number;
+  readonly misses: number;
+  /** Hits over all that were asked; 0 before the first. */
+  readonly hitRate: number;
+}
+
 export interface Model {
   readonly algorithm: string;
   /** Names the space of its vectors and scores; differs between any two fits. Vectors of two spaces are never compared. */
@@ -196,6 +220,8 @@ export interface Model {
   foldInItem(item: NewItem): number;
   /** Vectors for a nearest-neighbour index; undefined for models without. */
   itemVectors(): ItemVectors | undefined;
+  /** Answers with states of people in at most `bytesMax`; absent or undefined for models without such states. */
+  liveRetrieval?(bytesMax: number): LiveRetrieval | undefined;
   /** Frees what the garbage collector does not see (tensors, threads). Idempotent; the model is not asked afterwards. */
   close(): Promise<void>;
 }

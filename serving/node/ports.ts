@@ -7,6 +7,8 @@
 export interface UserSnapshot {
   readonly sessionItems: readonly string[];
   readonly recentItems: readonly string[];
+  readonly recentTypes?: readonly number[] | undefined;
+  readonly recentTimes?: readonly number[] | undefined;
   /** `hash`: `hash32` of the id, where it is known already. */
   seen(itemId: string, hash?: number): boolean;
   readonly blockedItems: ReadonlySet<string>;
@@ -32,6 +34,7 @@ export interface RequestContext {
 
 export interface RecommendationRequest {
   readonly user: UserSnapshot;
+  readonly personId?: string | undefined;
   readonly placement: string;
   readonly limit: number;
   readonly pipeline: 'full' | 'push';
@@ -58,6 +61,10 @@ export interface Recommender {
   recommend(request: RecommendationRequest): {
     readonly items: readonly RecommendedItem[];
     readonly eligibleCount: number;
+    /** Published models that took part: `model/NAME` -> version; absent where there are none. */
+    readonly models?: Readonly<Record<string, string>> | undefined;
+    /** Published models that were left out. */
+    readonly leftOut?: readonly { readonly model: string; readonly why: string }[] | undefined;
   };
   similarItems(itemId: string, n: number, now: number): readonly ScoredItem[];
   trending(options: { readonly n: number; readonly category?: string | undefined }): readonly ScoredItem[];

@@ -64,6 +64,8 @@ export interface ServingNodeParts {
   /** Name of the stage that keeps users. */
   readonly userStage: string;
   readonly catalogue: Catalogue;
+  /** Published models in use, as told at `GET /v1/models`. */
+  readonly models?: (() => readonly unknown[]) | undefined;
   readonly followers: readonly Follower[];
   /** Where hints pass between processes and may be lost: how users that moved are found without one. */
   readonly lossyHints?: LossyHints | undefined;
@@ -219,6 +221,7 @@ export class ServingNode {
         metrics,
         readiness: () => this.readiness(),
         status: () => Promise.resolve(this.status.snapshot()),
+        models: this.parts.models ?? (() => []),
       }),
     ];
     const documents = createDocsRoutes({ openApi: () => buildOpenApi(routes, version), asyncApi: buildAsyncApi });

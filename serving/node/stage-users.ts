@@ -77,6 +77,8 @@ function tasteOf(
     // Stored newest first; retrieval wants the latest last.
     sessionItems: session === undefined ? [] : [...session.items.names].reverse(),
     recentItems: profile?.recentItems ?? [],
+    recentTypes: profile?.recentTypes,
+    recentTimes: profile?.recentTimes,
     categoryAffinities: categories.map(({ name, weight }) => ({ category: name, weight })),
     embedding: embedding?.vector,
     embeddingSpace: embedding?.space,

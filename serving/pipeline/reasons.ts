@@ -5,16 +5,9 @@
  * context the one most often met with it, else the latest.
  */
 import type { RetrievalRequest } from '../retrieval/request.js';
+import { DEFAULT_WORDING, type ReasonWording } from '../retrieval/reason-wording.js';
 import type { ReasonId } from '../retrieval/source.js';
 import type { ItemTables } from '../tables/item-tables.js';
-
-/** Past and present of what people do with items here: `read` for news, `viewed` and `view` for a shop. */
-export interface ReasonWording {
-  readonly past: string;
-  readonly present: string;
-}
-
-export const DEFAULT_WORDING: ReasonWording = { past: 'viewed', present: 'view' };
 
 export function reasonText(
   reason: ReasonId,

@@ -19,7 +19,7 @@ import { EmbeddingSource } from '../retrieval/embeddings.js';
 import { RetrievalRequest } from '../retrieval/request.js';
 import type { UserSnapshotLike } from '../retrieval/request.js';
 import { SessionKnnSource } from '../retrieval/session-knn.js';
-import type { RetrievalSource } from '../retrieval/source.js';
+import type { RetrievalSource, ToldReason } from '../retrieval/source.js';
 import { CANDIDATES_MAX } from '../retrieval/source.js';
 import type { ItemTables } from '../tables/item-tables.js';
 import { NO_ITEM } from '../tables/item-interner.js';
@@ -33,7 +33,7 @@ import { createExplorationStage } from './exploration.js';
 import { createEligibilityStage, createSeenStage } from './filters.js';
 import type { FusionConfig } from './fusion.js';
 import { Fusion } from './fusion.js';
-import type { ReasonWording } from './reasons.js';
+import { DEFAULT_WORDING, type ReasonWording } from '../retrieval/reason-wording.js';
 import { reasonText } from './reasons.js';
 import type { PipelineRequest, PipelineStage } from './slate.js';
 import { EXPLORATION_SOURCE, NO_SOURCE, Slate } from './slate.js';
@@ -57,10 +57,24 @@ export interface PipelineConfig {
   readonly confidence?: ConfidenceFit;
 }
 
+/** Sources that come and go while the node runs: published models. Those of nothing published have weight 0. */
+export interface ModelSources {
+  readonly full: readonly ModelSourceLike[];
+  readonly push: readonly ModelSourceLike[];
+}
+
+export interface ModelSourceLike extends WeightedSource {
+  readonly name: string;
+  /** Version that the request just answered rests on; undefined when the model took no part. */
+  usedVersion(): string | undefined;
+  leftOut(): string | undefined;
+}
+
 export interface RecommenderConfig {
   readonly full?: PipelineConfig;
   readonly push?: PipelineConfig;
   /** Largest share of a list that one category may take. */
+  readonly models?: ModelSources;
   readonly categoryMaxShare?: number;
   readonly exploration?: ExplorationConfig;
   readonly wording?: ReasonWording;
@@ -68,6 +82,8 @@ export interface RecommenderConfig {
 
 export interface RecommendRequest {
   readonly user: UserSnapshotLike;
+  /** Names the person, for models that keep a state of people; anonymous without. */
+  readonly personId?: string | undefined;
   readonly placement: string;
   /** Items wanted, 1 to 100. */
   readonly limit: number;
@@ -98,6 +114,15 @@ export interface Recommendation {
   readonly items: readonly RecommendedItem[];
   /** Candidates left after the filters: what could have been chosen. */
   readonly eligibleCount: number;
+  /** Published models that offered candidates: `model/NAME` -> version. */
+  readonly models: Readonly<Record<string, string>>;
+  /** Published models that were not asked, because they fail or are slow. */
+  readonly leftOut: readonly LeftOutModel[];
+}
+
+export interface LeftOutModel {
+  readonly model: string;
+  readonly why: string;
 }
 
 export interface ScoredItem {
@@ -115,6 +140,8 @@ export interface Recommender {
 }
 
 export const LIMIT_MAX = 100;
+const NO_MODELS: Readonly<Record<string, string>> = Object.freeze({});
+const NONE_LEFT_OUT: readonly LeftOutModel[] = Object.freeze([]);
 const NOTHING_EXCLUDED: ReadonlySet<string> = new Set();
 
 /** Sources and weights of `full`; the weights are those that did best in a prequential replay of public news clicks. */
@@ -172,6 +199,8 @@ export function createRecommender(config: RecommenderConfig, tables: ItemTables)
 }
 
 class Pipeline {
+  private readonly sources: readonly WeightedSource[];
+  private readonly models: readonly ModelSourceLike[];
   private readonly lists: TopN[];
   private readonly weights: Float64Array;
   private readonly request = new RetrievalRequest();
@@ -186,10 +215,12 @@ class Pipeline {
     private readonly config: RecommenderConfig,
     private readonly tables: ItemTables,
   ) {
-    this.lists = pipeline.sources.map(
+    this.models = config.models?.[name] ?? [];
+    this.sources = [...pipeline.sources, ...this.models];
+    this.lists = this.sources.map(
       ({ candidates }) => new TopN(Math.min(CANDIDATES_MAX, candidates ?? CANDIDATES_MAX), tables.items),
     );
-    this.weights = new Float64Array(pipeline.sources.length);
+    this.weights = new Float64Array(this.sources.length);
     const capacity = this.lists.reduce((sum, list) => sum + list.capacity, LIMIT_MAX);
     this.fusion = new Fusion(tables, capacity, pipeline.fusion);
     this.slate = new Slate(capacity);
@@ -204,14 +235,15 @@ class Pipeline {
     const { user, placement, now } = asked;
     const limit = Math.max(1, Math.min(LIMIT_MAX, Math.floor(asked.limit)));
     const retrieval = this.request;
-    retrieval.resolve(user, this.tables, now, asked.context?.itemId);
-    const request = { user, placement, limit, excluded: asked.excluded ?? NOTHING_EXCLUDED, now, retrieval };
+    const { personId, excluded } = asked;
+    retrieval.resolve(user, this.tables, { now, pageItem: asked.context?.itemId, personId, excluded });
+    const request = { user, placement, limit, excluded: excluded ?? NOTHING_EXCLUDED, now, retrieval };
     this.retrieve(asked.sources);
     this.fusion.fuse(this.lists, this.weights, this.slate);
     for (const stage of this.filters) stage.apply(this.slate, request);
     const eligibleCount = this.slate.length;
     for (const stage of this.finishers) stage.apply(this.slate, request);
-    return { pipeline: this.name, items: this.result(request), eligibleCount };
+    return { pipeline: this.name, items: this.result(request), eligibleCount, ...this.modelsTold() };
   }
 
   similarItems(itemId: string, n: number, now: number): ScoredItem[] {
@@ -231,7 +263,7 @@ class Pipeline {
   }
 
   private retrieve(names: readonly string[] | undefined): void {
-    const { sources } = this.pipeline;
+    const { sources } = this;
     for (let s = 0; s < sources.length; s++) {
       const { source, weight, coldOnly = false } = sources[s]!;
       const list = this.lists[s]!;
@@ -239,7 +271,7 @@ class Pipeline {
       const isWanted =
         names === undefined ? !coldOnly || this.request.contextLength === 0 : names.includes(source.name);
       this.weights[s] = isWanted ? weight : 0;
-      if (!isWanted) continue;
+      if (!isWanted || weight === 0) continue;
       source.retrieve(this.request, this.tables, list);
       list.sort();
     }
@@ -252,22 +284,39 @@ class Pipeline {
       const item = slate.items[i]!;
       const score = slate.scores[i]!;
       const source = slate.sources[i]!;
-      const reasons = [this.reasonOf(source, item)];
-      if (slate.seconds[i] !== NO_SOURCE) reasons.push(this.reasonOf(slate.seconds[i]!, item));
+      const told = this.toldOf(source, item);
+      const reasons = [told.text];
+      if (slate.seconds[i] !== NO_SOURCE) reasons.push(this.toldOf(slate.seconds[i]!, item).text);
       items.push({
         itemId: tables.items.idOf(item),
         score,
-        confidence: source === EXPLORATION_SOURCE ? 0 : confidenceOf(score, this.pipeline.confidence),
+        confidence:
+          source === EXPLORATION_SOURCE ? 0 : (told.confidence ?? confidenceOf(score, this.pipeline.confidence)),
         reasons,
-        source: source === EXPLORATION_SOURCE ? 'exploration' : this.pipeline.sources[source]!.source.name,
+        source: source === EXPLORATION_SOURCE ? 'exploration' : (told.source ?? this.sources[source]!.source.name),
       });
     }
     return items;
   }
 
-  private reasonOf(source: number, item: number): string {
-    const reason = source === EXPLORATION_SOURCE ? 'new' : this.pipeline.sources[source]!.source.reason;
-    return reasonText(reason, item, this.request, this.tables, this.config.wording);
+  private toldOf(source: number, item: number): ToldReason {
+    const { wording } = this.config;
+    const from = source === EXPLORATION_SOURCE ? undefined : this.sources[source]!.source;
+    if (from?.tell !== undefined) return from.tell(item, wording ?? DEFAULT_WORDING);
+    return { text: reasonText(from?.reason ?? 'new', item, this.request, this.tables, wording) };
+  }
+
+  private modelsTold(): Pick<Recommendation, 'models' | 'leftOut'> {
+    let models = NO_MODELS;
+    let leftOut = NONE_LEFT_OUT;
+    for (const model of this.models) {
+      if (model.weight === 0) continue;
+      const version = model.usedVersion();
+      const why = model.leftOut();
+      if (version !== undefined) models = { ...models, [model.name]: version };
+      if (why !== undefined) leftOut = [...leftOut, { model: model.name, why }];
+    }
+    return { models, leftOut };
   }
 }
 

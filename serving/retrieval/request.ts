@@ -12,6 +12,9 @@ export interface UserSnapshotLike {
   readonly sessionItems: readonly string[];
   /** Items met lately, over sessions, latest last. */
   readonly recentItems: readonly string[];
+  /** Of each recent item: index into INTERACTION_TYPES, and event time in ms; absent where only items are known. */
+  readonly recentTypes?: readonly number[] | undefined;
+  readonly recentTimes?: readonly number[] | undefined;
   /** Whether the person knows the item already. May err on the side of yes (a Bloom filter). `hash`: of the id, if known. */
   seen(itemId: string, hash?: number): boolean;
   readonly blockedItems: ReadonlySet<string>;
@@ -25,11 +28,28 @@ export interface UserSnapshotLike {
   readonly sessionRef?: number | undefined;
 }
 
+/** The circumstances of a request. */
+export interface Asked {
+  readonly now: number;
+  /** Item the person is looking at, if any: it counts as the latest of the session. */
+  readonly pageItem?: string | undefined;
+  readonly personId?: string | undefined;
+  readonly excluded?: ReadonlySet<string> | undefined;
+}
+
 /** Latest distinct items that say what the person is after: session first, filled up from before it. */
 export const CONTEXT_ITEMS_MAX = 16;
 const AFFINITIES_MAX = 8;
 
 export class RetrievalRequest {
+  /** Whose request it is, in full: for sources that look further than the context. Undefined: about an item. */
+  user: UserSnapshotLike | undefined;
+  /** Names the person among others, for sources that keep something of people; undefined when nobody is named. */
+  personId: string | undefined;
+  /** Item of the page being looked at. */
+  pageItem: string | undefined;
+  /** Not to be shown. */
+  excluded: ReadonlySet<string> | undefined;
   /** Latest first, distinct, known items only. */
   readonly context = new Int32Array(CONTEXT_ITEMS_MAX);
   contextLength = 0;
@@ -45,8 +65,12 @@ export class RetrievalRequest {
   sessionSlot = -1;
   now = 0;
 
-  /** @param pageItem item the person is looking at, if any: it counts as the latest of the session. */
-  resolve(user: UserSnapshotLike, tables: ItemTables, now: number, pageItem: string | undefined): void {
+  resolve(user: UserSnapshotLike, tables: ItemTables, asked: Asked): void {
+    const { now, pageItem } = asked;
+    this.user = user;
+    this.personId = asked.personId;
+    this.pageItem = pageItem;
+    this.excluded = asked.excluded;
     this.now = now;
     this.contextLength = 0;
     if (pageItem !== undefined) this.addContext(tables.items.indexOf(pageItem));
@@ -64,6 +88,10 @@ export class RetrievalRequest {
 
   /** Resolves a question about one item: what goes with it. */
   resolveItem(item: number, now: number): void {
+    this.user = undefined;
+    this.personId = undefined;
+    this.pageItem = undefined;
+    this.excluded = undefined;
     this.now = now;
     this.context[0] = item;
     this.contextLength = 1;

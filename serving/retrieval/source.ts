@@ -8,6 +8,7 @@
  */
 import type { ItemTables } from '../tables/item-tables.js';
 import type { TopN } from '../tables/top-n.js';
+import type { ReasonWording } from './reason-wording.js';
 import type { RetrievalRequest } from './request.js';
 
 /** Most candidates of one source. */
@@ -20,9 +21,20 @@ export type CandidateBuffer = TopN;
 export type ReasonId =
   'also-viewed' | 'together' | 'taste' | 'trending' | 'popular' | 'popular-in-category' | 'popular-in-segment' | 'new';
 
+/** What a source says of one of its candidates in the request just answered, in place of the words for its reason. */
+export interface ToldReason {
+  readonly text: string;
+  /** Shown as the item's source in place of the source's name. */
+  readonly source?: string;
+  /** In place of the confidence that follows from the fused score. */
+  readonly confidence?: number;
+}
+
 export interface RetrievalSource {
   /** Lower-case kebab; named in results, weights, metrics and impressions. */
   readonly name: string;
   readonly reason: ReasonId;
   retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void;
+  /** For sources that know more of a candidate than their `reason` says. Called for the items of the result only. */
+  tell?(item: number, wording: ReasonWording): ToldReason;
 }

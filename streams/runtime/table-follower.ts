@@ -11,6 +11,8 @@ export interface TableFollowerOptions {
   readonly log: EventLog;
   readonly clock: Clock;
   readonly topic: string;
+  /** Where to begin: at the start of each partition unless told `end`, for topics of which only what comes matters. */
+  readonly from?: 'start' | 'end';
   /** Called in partition order; must not throw for records it does not know. An empty value removes the key. */
   readonly apply: (record: LogRecord, partition: number) => void;
   /** Called when a record could not be applied; the follower goes on. */
@@ -47,7 +49,7 @@ export class TableFollower {
     const { log, topic } = this.options;
     const { partitions } = log.topic(topic);
     for (let partition = 0; partition < partitions; partition++) {
-      this.positions.push((await log.bounds(topic, partition)).start);
+      this.positions.push((await log.bounds(topic, partition))[this.options.from ?? 'start']);
     }
     await this.catchUp();
   }

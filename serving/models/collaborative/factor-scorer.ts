@@ -140,6 +140,9 @@ export class FactorScorer implements Scorer {
   }
 }
 
+/** `Algorithm.userFiles` of models with factors: vectors and groups of the training set's people. */
+export const USER_FILES: readonly string[] = ['users.f32', 'user-groups.i32'];
+
 /** What `files` wrote. */
 export function readFactors(artefact: ModelArtefact, factors: number): Factors {
   return {

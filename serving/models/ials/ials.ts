@@ -17,6 +17,7 @@ import {
   type FoldIn,
   gramOfVectors,
   readFactors,
+  USER_FILES,
   unpadded,
 } from '../collaborative/factor-scorer.js';
 import { coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
@@ -70,6 +71,8 @@ const NAME = 'ials';
 export const ials: Algorithm<typeof ialsSettings> = {
   name: NAME,
   settings: ialsSettings,
+  userFiles: USER_FILES,
+  goesOn: true,
   fit: async (set, settings, context) => {
     requireInteractions(set);
     throwIfCancelled(context);
@@ -129,6 +132,7 @@ async function sweep(
     }
     context.progress({ epoch, epochs: settings.epochs, fraction: epoch / settings.epochs });
   }
+  keepUntouched(items, set.itemIds, context.warmStart, settings.factors);
   const { factors } = settings;
   const vectorsOf = ({ rows }: Side): Float32Array => unpadded(rows.values, rows.stride, factors);
   return { users: vectorsOf(users), items: vectorsOf(items), factors };
@@ -171,6 +175,18 @@ async function startFrom(
     takeOver(users.rows, set.userIds, { published: context.warmStart, side: 'user', factors });
   }
   return 0;
+}
+
+/** Items nobody of the new data met have no equations: they keep the vectors they were published with. */
+function keepUntouched(
+  { matrix, rows }: Side,
+  itemIds: readonly string[],
+  published: PublishedModel | undefined,
+  factors: number,
+): void {
+  if (published === undefined) return;
+  const untouched = itemIds.map((id, row) => (matrix.rowStart[row] === matrix.rowStart[row + 1] ? id : ''));
+  takeOver(rows, untouched, { published, side: 'item', factors });
 }
 
 /** Rows of a published model of the same length of vectors, by id. */

@@ -15,6 +15,7 @@ import {
   type FoldIn,
   gramOfVectors,
   readFactors,
+  USER_FILES,
   unpadded,
 } from '../collaborative/factor-scorer.js';
 import type { History } from '../collaborative/history.js';
@@ -52,6 +53,7 @@ const NAME = 'nmf';
 export const nmf: Algorithm<typeof nmfSettings> = {
   name: NAME,
   settings: nmfSettings,
+  userFiles: USER_FILES,
   fit: async (set, settings, context) => {
     requireInteractions(set);
     throwIfCancelled(context);

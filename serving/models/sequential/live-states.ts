@@ -10,6 +10,7 @@
  * or cut on the way; memory of states never exceeds `bytesMax`.
  */
 import { EngineError } from '../../../schemas/errors.js';
+import type { LiveUsage } from '../model.js';
 import type { EncoderSteps } from './encoder.js';
 
 interface LiveState {
@@ -17,16 +18,10 @@ interface LiveState {
   /** Items taken, oldest first; `count` of them are filled. */
   readonly items: Int32Array;
   count: number;
-}
-
-export interface LiveStatesUsage {
-  readonly users: number;
-  readonly bytesPerUser: number;
-  readonly bytes: number;
-  readonly hits: number;
-  readonly misses: number;
-  /** Hits over all `advance` calls; 0 before the first. */
-  readonly hitRate: number;
+  /** Length of the history it was last advanced to. */
+  historyLength: number;
+  /** Row after the last item. */
+  readonly hidden: Float32Array;
 }
 
 export class LiveStates {
@@ -35,15 +30,13 @@ export class LiveStates {
   private readonly usersMax: number;
   private hits = 0;
   private misses = 0;
-  private readonly hidden: Float32Array;
 
   constructor(
     private readonly steps: EncoderSteps,
     private readonly options: { readonly length: number; readonly dimensions: number; readonly bytesMax: number },
   ) {
-    this.bytesPerUser = 4 * (steps.stateFloats + options.length);
+    this.bytesPerUser = 4 * (steps.stateFloats + options.length + options.dimensions);
     this.usersMax = Math.floor(options.bytesMax / this.bytesPerUser);
-    this.hidden = new Float32Array(options.dimensions);
     if (this.usersMax < 1) {
       throw new EngineError(
         'MODEL_TOO_LARGE',
@@ -53,24 +46,25 @@ export class LiveStates {
   }
 
   /**
-   * Takes what is new in the history (oldest first, not empty) and returns the hidden row after its last item. The row is
-   * overwritten by the next call.
+   * Takes what is new in the history (oldest first, not empty) and returns the hidden row after its last item. A
+   * history without anything new costs nothing. The row is overwritten by the person's next call.
    */
   advance(user: string, history: Int32Array): Float32Array {
     const state = this.states.get(user) ?? this.create();
     this.states.delete(user);
     this.states.set(user, state);
     const known = newItemsFrom(state, history);
+    state.historyLength = history.length;
     if (known >= 0) {
       this.hits++;
       for (let i = known; i < history.length; i++) this.takeOne(state, history[i]!);
-      return this.hidden;
+      return state.hidden;
     }
     this.misses++;
     const { length } = this.options;
     const kept = history.length >= length ? this.steps.keptItems : history.length;
     this.rebuild(state, history.slice(history.length - kept));
-    return this.hidden;
+    return state.hidden;
   }
 
   /** The items the person's state stands on now, oldest first. */
@@ -83,7 +77,7 @@ export class LiveStates {
     this.states.delete(user);
   }
 
-  usage(): LiveStatesUsage {
+  usage(): LiveUsage {
     const asked = this.hits + this.misses;
     return {
       users: this.states.size,
@@ -101,21 +95,22 @@ export class LiveStates {
       this.rebuild(state, Int32Array.from([...kept, item]));
       return;
     }
-    this.steps.take(state.values, state.count, Int32Array.of(item), this.hidden);
+    this.steps.take(state.values, state.count, Int32Array.of(item), state.hidden);
     state.items[state.count++] = item;
   }
 
   private rebuild(state: LiveState, items: Int32Array): void {
     state.items.set(items);
     state.count = items.length;
-    this.steps.take(state.values, 0, items, this.hidden);
+    this.steps.take(state.values, 0, items, state.hidden);
   }
 
   private create(): LiveState {
     const [oldest] = this.states.entries();
     if (this.states.size < this.usersMax || oldest === undefined) {
       const values = new Float32Array(this.steps.stateFloats);
-      return { values, items: new Int32Array(this.options.length), count: 0 };
+      const hidden = new Float32Array(this.options.dimensions);
+      return { values, items: new Int32Array(this.options.length), count: 0, historyLength: 0, hidden };
     }
     const [user, state] = oldest;
     this.states.delete(user);
@@ -124,18 +119,26 @@ export class LiveStates {
   }
 }
 
-/** Place in the history of the first item the state has not taken, or −1 when the state is of another story. */
-function newItemsFrom({ items, count }: LiveState, history: Int32Array): number {
-  if (count === 0) return -1;
+/**
+ * Place in the history of the first item the state has not taken, or −1 when the state is of another story. A history is
+ * itself cut to the latest items: one whose beginning was cut off goes on from the state when what is left agrees with
+ * its end.
+ */
+function newItemsFrom({ items, count, historyLength }: LiveState, history: Int32Array): number {
   // A hit is a history that goes on by a few items; further back the window itself has passed.
-  for (let added = 1; added <= NEW_ITEMS_MAX && history.length - added >= count; added++) {
+  const least = Math.max(0, history.length - historyLength);
+  for (let added = least; added <= Math.min(NEW_ITEMS_MAX, history.length); added++) {
     const end = history.length - added;
+    const overlap = Math.min(count, end);
+    if (overlap === 0 || overlap < Math.min(count, OVERLAP_MIN)) return -1;
     let i = 1;
-    while (i <= count && items[count - i] === history[end - i]) i++;
-    if (i > count) return end;
+    while (i <= overlap && items[count - i] === history[end - i]) i++;
+    if (i > overlap) return end;
   }
   return -1;
 }
 
 /** More than these at once are cheaper to take in one batch. */
 const NEW_ITEMS_MAX = 4;
+/** Items that must agree where the beginning of a history was cut off: fewer could be another story's. */
+const OVERLAP_MIN = 8;

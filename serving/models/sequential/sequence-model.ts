@@ -14,7 +14,8 @@ import type { TrainingSet } from '../training-set.js';
 import { type BeamOptions, type Continuation, searchBeam } from './beam-search.js';
 import { type Calibration, confidenceOf } from './calibration.js';
 import { categoriesOf, explain, ItemCategories } from './explanations.js';
-import type { HistoryScorer } from './scorer.js';
+import { SequenceLiveRetrieval } from './live-retrieval.js';
+import { EncoderScorer, type HistoryScorer } from './scorer.js';
 import { Successors } from './successors.js';
 import { softmax } from './validation.js';
 
@@ -129,6 +130,14 @@ export class SequenceModel implements Model {
 
   itemVectors(): ItemVectors | undefined {
     return this.network.itemVectors();
+  }
+
+  liveRetrieval(bytesMax: number): SequenceLiveRetrieval | undefined {
+    const { scorer } = this.network;
+    const { shortSequence } = this.knowledge;
+    return scorer instanceof EncoderScorer
+      ? new SequenceLiveRetrieval(this, scorer, { bytesMax, shortSequence })
+      : undefined;
   }
 
   async close(): Promise<void> {

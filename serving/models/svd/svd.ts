@@ -8,7 +8,7 @@
 import { defineSection, setting } from '../../../streams/config.js';
 import type { SectionValues } from '../../../streams/config.js';
 import { aroundLoaded, aroundScorer } from '../collaborative/collaborative-model.js';
-import { type Factors, FactorScorer, type FoldIn, readFactors } from '../collaborative/factor-scorer.js';
+import { type Factors, FactorScorer, type FoldIn, readFactors, USER_FILES } from '../collaborative/factor-scorer.js';
 import type { History } from '../collaborative/history.js';
 import { coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
 import { requireMemory, throwIfCancelled } from '../fitting.js';
@@ -47,6 +47,7 @@ const NAME = 'svd';
 export const svd: Algorithm<typeof svdSettings> = {
   name: NAME,
   settings: svdSettings,
+  userFiles: USER_FILES,
   fit: async (set, settings, context) => {
     requireInteractions(set);
     throwIfCancelled(context);

@@ -20,11 +20,31 @@ const EXACT_BELOW = 20_000;
 
 /** An index over the rows of a matrix, with row numbers as keys. */
 export function indexOf(vectors: Float32Array, options: IndexOptions): VectorIndex {
+  const { dimensions } = options;
+  const { index, rows } = emptyIndex(vectors, options);
+  for (let row = 0; row < rows; row++) index.put(row, vectors.subarray(row * dimensions, (row + 1) * dimensions));
+  return index;
+}
+
+/** As `indexOf`, in slices of `rowsPerTurn` with a turn of the event loop between them: for processes that answer meanwhile. */
+export async function buildIndex(
+  vectors: Float32Array,
+  options: IndexOptions & { readonly nextTurn: () => Promise<void>; readonly rowsPerTurn: number },
+): Promise<VectorIndex> {
+  const { dimensions, nextTurn, rowsPerTurn } = options;
+  const { index, rows } = emptyIndex(vectors, options);
+  for (let row = 0; row < rows; row++) {
+    index.put(row, vectors.subarray(row * dimensions, (row + 1) * dimensions));
+    if (row % rowsPerTurn === rowsPerTurn - 1) await nextTurn();
+  }
+  return index;
+}
+
+function emptyIndex(vectors: Float32Array, options: IndexOptions): { index: VectorIndex; rows: number } {
   const { dimensions, similarity, exactBelow = EXACT_BELOW } = options;
   const rows = vectors.length / dimensions;
   const index = rows < exactBelow ? new ExactIndex(dimensions, similarity) : new GraphIndex(dimensions, similarity);
-  for (let row = 0; row < rows; row++) index.put(row, vectors.subarray(row * dimensions, (row + 1) * dimensions));
-  return index;
+  return { index, rows };
 }
 
 /** Share of the k true neighbours that the index finds, over the queries (row-major, of the index's dimensions). */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ModelRegistry } from '../../../jobs/train/model-registry.js';
-import type { ManifestDraft, Published } from '../../../jobs/train/model-registry.js';
+import type { ManifestDraft, Published } from '../../../serving/models/published-version.js';
 import { popularity } from '../../../serving/models/popularity/popularity.js';
 import { ManualClock } from '../../../streams/clock.js';
 import { silentLogger } from '../../../streams/logger.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { alignModel } from '../../../jobs/train/aligned-model.js';
-import { ModelRegistry } from '../../../jobs/train/model-registry.js';
+import { type LoadedModel, ModelRegistry } from '../../../jobs/train/model-registry.js';
 import { trainModel } from '../../../jobs/train/train-model.js';
 import type { TrainOptions, TrainResult } from '../../../jobs/train/train-model.js';
 import { itemKnn } from '../../../serving/models/item-knn/item-knn.js';
@@ -20,7 +20,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const clock = new ManualClock();
 const world = smallWorld({ users: 200 });
 
-async function train(overrides: Partial<TrainOptions>): Promise<TrainResult> {
+async function train(overrides: Partial<TrainOptions>, set = world): Promise<TrainResult> {
   await clock.advance(1_000);
   const options: TrainOptions = {
     algorithm: 'item_knn',
@@ -37,7 +37,7 @@ async function train(overrides: Partial<TrainOptions>): Promise<TrainResult> {
     publishes: true,
     ...overrides,
   };
-  return trainModel(world, options, {
+  return trainModel(set, options, {
     clock,
     logger: silentLogger,
     signal: new AbortController().signal,
@@ -77,6 +77,39 @@ describe('training', () => {
     const { published } = await train({ publishes: false });
     expect(published).toBeUndefined();
     expect(await new ModelRegistry(folder, clock).list()).toEqual([]);
+  });
+});
+
+describe('going on from a published version', () => {
+  it('learns from people with something new alone, and keeps what they do not touch', async () => {
+    const settings = { factors: 8, epochs: 3 };
+    const first = await train({ algorithm: 'ials', settings, hasHoldout: false });
+    const since = first.published!.manifest.data.toMs!;
+    const rows = [
+      [0, 4, 8, 12, 40],
+      [1, 5, 9, 13, 41],
+    ];
+    const later = trainingSetOf(rows, 42);
+    const news = { ...later, userIds: ['new-0', 'new-1'], times: later.times.map((time) => time + since) };
+    const { published } = await train({ algorithm: 'ials', settings, hasHoldout: false, isWarm: true }, news);
+    expect(published!.manifest.data.interactions).toBe(10);
+    const load = { clock, logger: silentLogger, threads: 1 };
+    const registry = new ModelRegistry(folder, clock);
+    const [old, fresh] = await Promise.all(
+      [first, { published }].map((made) => registry.load('home', load, made.published!.manifest.version)),
+    );
+    const vectorOf = ({ files, itemIds }: LoadedModel, itemId: string): Float32Array =>
+      new Float32Array(files['items.f32']!.slice().buffer).subarray(itemIds.indexOf(itemId) * 8).subarray(0, 8);
+    // Nobody new met item 2; item 4 was met, item 40 is new.
+    expect([...vectorOf(fresh!, 'item-2')]).toEqual([...vectorOf(old!, 'item-2')]);
+    expect([...vectorOf(fresh!, 'item-4')]).not.toEqual([...vectorOf(old!, 'item-4')]);
+    expect(fresh!.itemIds).toContain('item-40');
+  });
+
+  it('learns from everything where the algorithm cannot go on', async () => {
+    await train({});
+    const { published } = await train({ isWarm: true });
+    expect(published!.manifest.data.interactions).toBe(world.items.length - world.userIds.length);
   });
 });
 

@@ -74,7 +74,7 @@ describe('session-knn', () => {
         const now = T0 + 3 * HOUR;
         const known = current.filter((id) => world.tables.items.indexOf(id) >= 0);
         const request = new RetrievalRequest();
-        request.resolve(person({ sessionItems: current }), world.tables, now, undefined);
+        request.resolve(person({ sessionItems: current }), world.tables, { now });
         const list = new TopN(100, world.tables.items);
         new SessionKnnSource(CONFIG).retrieve(request, world.tables, list);
         list.sort();
@@ -92,7 +92,7 @@ describe('session-knn', () => {
   it('does not take a session for its own neighbour', () => {
     const world = new World().session('mine', ['a', 'b'], T0);
     const request = new RetrievalRequest();
-    request.resolve(person({ sessionItems: ['a'], sessionRef: hash32('mine') }), world.tables, T0, undefined);
+    request.resolve(person({ sessionItems: ['a'], sessionRef: hash32('mine') }), world.tables, { now: T0 });
     const list = new TopN(10, world.tables.items);
     new SessionKnnSource().retrieve(request, world.tables, list);
     expect(list.length).toBe(0);
@@ -101,7 +101,7 @@ describe('session-knn', () => {
   it('offers nothing to somebody it knows nothing of', () => {
     const world = new World().session('s', ['a', 'b'], T0);
     const request = new RetrievalRequest();
-    request.resolve(person({ sessionItems: ['unknown'] }), world.tables, T0, undefined);
+    request.resolve(person({ sessionItems: ['unknown'] }), world.tables, { now: T0 });
     const list = new TopN(10, world.tables.items);
     new SessionKnnSource().retrieve(request, world.tables, list);
     expect(list.length).toBe(0);
