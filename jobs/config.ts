@@ -6,6 +6,7 @@ import type { ConfigOf } from '../streams/config.js';
 import { kafkaSection } from '../streams/kafka/index.js';
 import { redisSection } from '../streams/redis/index.js';
 import { streamsSection } from '../streams/section.js';
+import { operationsSection } from './engine/operations-section.js';
 import { warehouseSection } from './warehouse/section.js';
 
 export const freshetConfig = defineConfig(
@@ -16,6 +17,7 @@ export const freshetConfig = defineConfig(
     warehouse: warehouseSection,
     kafka: kafkaSection,
     redis: redisSection,
+    operations: operationsSection,
   },
   ({ streams, kafka }) =>
     streams.storage === 'distributed' && kafka.brokers === ''

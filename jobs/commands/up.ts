@@ -12,6 +12,7 @@ import { EngineError } from '../../schemas/errors.js';
 import type { ServingNode } from '../../serving/node/serving-node.js';
 import { AdminServer } from '../engine/admin.js';
 import { Engine } from '../engine/engine.js';
+import { OperationsServer } from '../engine/operations-server.js';
 import { createServingNode } from '../engine/serving.js';
 import { createWorld } from '../simulate/world.js';
 import { Traffic } from '../simulate/traffic.js';
@@ -81,6 +82,12 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     if (roles.has('stream')) await engine.start();
     else await engine.follow();
     await admin.open();
+    const isStreaming = roles.has('stream');
+    const operations =
+      config.operations.port === 0
+        ? undefined
+        : new OperationsServer({ config: config.operations, engine, isStreaming, metrics, clock, logger });
+    if (operations !== undefined) terminal.say(`  operations  port ${await operations.open()}`);
     if (roles.has('serve')) {
       node = await createServingNode({
         engine,
@@ -103,6 +110,7 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     terminal.say('stopping: draining requests and batches');
     await traffic?.done;
     await node?.stop();
+    await operations?.close();
     await admin.close();
     await warehouse?.stop();
   } finally {

@@ -83,15 +83,3 @@ describe('docker-compose.yml', () => {
     expect(load).toThrow(/kafka\.brokers/);
   });
 });
-
-describe('alert rules', () => {
-  it('ask for metrics that the engine has', () => {
-    const rules = readFileSync(join(ROOT, 'deploy/alerts.yml'), 'utf8');
-    const names = [...rules.matchAll(/freshet_default_([a-z_]+?)(?:_bucket)?[^a-z_]/g)].map((match) => match[1]!);
-    const sources = ['serving/node/status.ts', 'serving/feed/feed-hub.ts', 'serving/http/server.ts']
-      .map((file) => readFileSync(join(ROOT, file), 'utf8'))
-      .join('\n');
-    expect(names.length).toBeGreaterThan(2);
-    expect(names.filter((name) => !sources.includes(`'${name}'`))).toEqual([]);
-  });
-});
