@@ -28,7 +28,7 @@ const DAY_MS = 86_400_000;
 export interface Storage {
   readonly log: EventLog;
   readonly store: StateStore;
-  /** Resolves when everything stored so far is durable. */
+  /** Resolves when everything that can be read now will be there after a crash. */
   flushed(): Promise<void>;
   /** Of this machine's disk; undefined where the data are elsewhere. */
   stats(): StorageStats | undefined;

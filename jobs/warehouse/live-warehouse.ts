@@ -36,6 +36,7 @@ export async function startWarehouse(options: LiveWarehouseOptions): Promise<Liv
   const { namespace } = config.streams;
   const follower = new WarehouseFollower({
     log: engine.storage.log,
+    flushed: () => engine.storage.flushed(),
     namespace,
     clock,
     logger,

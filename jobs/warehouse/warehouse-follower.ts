@@ -28,6 +28,8 @@ import { TIME_COLUMNS, type TableName } from './tables.js';
 
 export interface WarehouseFollowerOptions {
   readonly log: Pick<EventLog, 'identity' | 'topic' | 'read' | 'bounds' | 'onAppend'>;
+  /** Resolves when what can be read now will be there after a crash: no row may outlive its record. */
+  readonly flushed: () => Promise<void>;
   readonly namespace: string;
   /** Called again, after a while, when it fails. What it returns is closed here. */
   readonly open: () => Promise<Warehouse>;
@@ -180,11 +182,12 @@ export class WarehouseFollower {
   }
 
   private createSink(warehouse: Warehouse, { table }: TableMapping, reader: TableReader): WarehouseSink {
-    const { clock, metrics, blockRows = BLOCK_ROWS, blockWaitMs = BLOCK_WAIT_MS } = this.options;
+    const { clock, metrics, flushed, blockRows = BLOCK_ROWS, blockWaitMs = BLOCK_WAIT_MS } = this.options;
     return new WarehouseSink({
       warehouse: {
         position: (name, topic, partition) => warehouse.position(name, topic, partition),
         insert: async (name, rows, range) => {
+          await flushed();
           const outcome = await insertInPieces(warehouse, { table, blockRows }, rows, range);
           reader.noteStored(range.partition, range.toOffset);
           return outcome;

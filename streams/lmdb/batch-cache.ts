@@ -9,9 +9,12 @@ export class StoredBatch {
   readonly baseOffset: number;
   /** Offset behind its last record. */
   readonly endOffset: number;
-  private decoded: readonly LogRecord[] | undefined;
 
-  constructor(readonly bytes: Buffer) {
+  /** @param decoded its records, where they are at hand. */
+  constructor(
+    readonly bytes: Buffer,
+    private decoded?: readonly LogRecord[],
+  ) {
     const header = readBatchHeader(bytes);
     this.baseOffset = header.baseOffset;
     this.endOffset = header.lastOffset + 1;

@@ -1,36 +1,33 @@
 /**
- * One LMDB environment per data directory, held exclusively: the only file that knows the lmdb package.
+ * One data directory, held exclusively: a data file, a journal, and in memory what the file does not have yet.
  *
- * All writes of a process go through `write`: what is asked for in one turn, or while a transaction is under way, is
- * put into the next transaction as a whole. Puts run on lmdb's writer thread; the event loop never waits for the disk.
+ *   write   ─▶ memory (readable at once) ──────────────┐
+ *   append  ─▶ journal ─▶ memory ─▶ journal synced: ok  ├─▶ flush: one transaction of the data file ─▶ journal released
  *
- * A write says what it waits for: `durable`, what the edge acknowledges, or `stored`, what the next stage may read: a
- * power failure takes state, offsets and outputs back together, and the durable input is processed again.
+ * A flush takes everything that was written before it, so the file always holds one moment: a state, its offsets,
+ * outputs and timers move together however often they moved since the last flush. A process that is killed, or loses
+ * power, goes on from the last flush; appends that were acknowledged since are in the journal and are appended again,
+ * and tasks process them again with the same output identities. What leaves the process must therefore wait for
+ * `flushed`, unless it may be seen twice.
  *
- * What lmdb 3.5 does, read in its source and tried with a slowed-down fdatasync: with `overlappingSync` a
- * transaction's promise resolves when the file was synced, and a sync covers the whole file and the newest root; so a
- * durable transaction implies that all earlier ones are. Pages freed since the last sync are not reused before it, so
- * a power failure takes the environment back to a synced transaction and never damages it. Without sync (policy
- * `none`) a power failure may damage it; a killed process loses nothing under any policy. An interval saves less than
- * it promises: lmdb's writer seldom starts a transaction before the last one's sync is done.
- *
- * Invariant: of a transaction that fails nothing is stored, its writers are told, and the next one may succeed.
+ * Invariant: a write is in memory as a whole or refused as a whole, and everything that a flush could not store is
+ * stored by a later one, or the directory fails for good and says so.
  */
 import { mkdirSync } from 'node:fs';
-import { open } from 'lmdb';
-import type { Database, RootDatabase } from 'lmdb';
-import { EngineError, invariant } from '../../schemas/errors.js';
-import type { Clock } from '../clock.js';
+import { EngineError, invariant, isEngineError } from '../../schemas/errors.js';
+import type { Clock, TimerHandle } from '../clock.js';
 import { DirectoryLock } from './directory-lock.js';
-import { directoryInvalid, measureDirectory, rethrowCause, writeFailed } from './storage-fault.js';
+import { Journal } from './journal.js';
+import { LmdbFile } from './lmdb-file.js';
+import { MemoryTable } from './memory-table.js';
+import { directoryInvalid, freeBytesOf, measureDirectory, writeFailed } from './storage-fault.js';
 import { uint48 } from './table.js';
-import type { Participant, StorageStats, Table, TableEntry, TableRange } from './table.js';
-import { WriteQueue } from './write-queue.js';
-import type { PendingWrite } from './write-queue.js';
+import type { Participant, StorageStats, Table } from './table.js';
 
 /**
- * When a write counts as done: `always`: it is durable; an interval: it is stored, and at most that many ms of writes
- * are not yet durable; `none`: it is stored, and the system decides when it becomes durable.
+ * When an append counts as done. `always`: it is durable; an interval: a killed process does not lose it, and at most
+ * that many ms of appends are not yet durable; `none`: a killed process does not lose it, a power failure may, and may
+ * damage the directory.
  */
 export type SyncPolicy = 'always' | 'none' | { readonly intervalMs: number };
 
@@ -40,42 +37,46 @@ export interface EnvironmentOptions {
   readonly clock: Clock;
 }
 
-/** Topics × partitions + tasks; the cost of a high limit is a few kB a transaction. */
-const TABLES_MAX = 8_192;
-/** How often to look whether a transaction can be read before it is durable. */
-const VISIBLE_POLL_MS = 1;
+/** What changes often in this time is written once; so much is processed again after a crash. */
+const FLUSH_MS = 250;
+/** Held in memory before a flush begins without waiting. */
+const FLUSH_BYTES = 8 * 1_048_576;
+/** Held in memory before writers wait for a flush. */
+const HELD_BYTES_MAX = 64 * 1_048_576;
+/** Left on the disk for the flush of what is held, when the journal grows: a transaction copies the pages it changes. */
+const FLUSH_ROOM_FACTOR = 2;
+const FLUSH_ROOM_BYTES = 1_048_576;
+/** Pause before a flush that failed is tried again by itself. */
+const RETRY_MS = 250;
+
+interface Waiter {
+  resolve(): void;
+  reject(error: EngineError): void;
+}
 
 export class Environment {
-  private readonly root: RootDatabase<Buffer, Buffer>;
-  private readonly marks: Database<Buffer, Buffer>;
-  private readonly participants: Participant[] = [];
-  private readonly pending = new WriteQueue();
-  private pumping: Promise<void> | undefined;
-  private staging = false;
-  private sequence = 0;
-  private closed = false;
-  /** Transactions that are stored but not known to be durable, oldest first. */
-  private unsynced: { readonly done: Promise<void>; readonly since: number; readonly bytes: number }[] = [];
-  private pendingBytes = 0;
+  private readonly file: LmdbFile;
+  private readonly marks: Table;
+  private journal: Journal;
+  private changed = new Set<Participant>();
+  private heldBytes = 0;
+  private waiters: Waiter[] = [];
+  private running: Promise<void> | undefined;
+  private isAgain = false;
+  private turn: Promise<void> | undefined;
+  private flushTimer: TimerHandle | undefined;
+  private syncTimer: TimerHandle | undefined;
+  /** Why the last flush, or the journal, failed; cleared by a flush that works, unless it is final. */
   private failure: EngineError | undefined;
+  private isClosed = false;
 
   private constructor(
     private readonly options: EnvironmentOptions,
     private readonly lock: DirectoryLock,
   ) {
-    this.root = open<Buffer, Buffer>({
-      path: options.directory,
-      noSubdir: false,
-      maxDbs: TABLES_MAX,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      // Grouping is done here; lmdb's own would leave a promise behind that nobody can catch.
-      ...{ eventTurnBatching: false },
-      ...(options.sync === 'none' ? { noSync: true, overlappingSync: false } : { overlappingSync: true }),
-    });
-    this.marks = this.root.openDB('marks', { encoding: 'binary', keyEncoding: 'binary' });
-    const last = this.marks.getBinary(SEQUENCE_KEY);
-    this.sequence = last === undefined ? 0 : last.readUIntBE(0, 6);
+    this.file = new LmdbFile(options.directory, options.sync !== 'none');
+    [this.marks] = this.file.openTables(['marks']) as [Table];
+    this.journal = this.journalBehind(this.journaled());
   }
 
   /** Throws DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_INVALID. */
@@ -95,241 +96,223 @@ export class Environment {
     }
   }
 
-  /** Opens tables, creating what is missing, in one transaction. Waits for the disk: for starting up. */
+  /** Tables whose rows are put by participants in a flush, or in `transact`; creates what is missing. For starting up. */
   openTables(names: readonly string[]): Table[] {
-    invariant(!this.staging, 'Tables cannot be opened while a transaction is staged');
-    return this.root.transactionSync(() =>
-      names.map(
-        (name) =>
-          new LmdbTable(this.root.openDB(name, { encoding: 'binary', keyEncoding: 'binary' }), () =>
-            this.requireOpen(),
-          ),
-      ),
-    );
+    return this.file.openTables(names);
   }
 
-  join(participant: Participant): void {
-    this.participants.push(participant);
+  /** Tables whose rows are put in `write` and can be read at once; creates what is missing. For starting up. */
+  openMemoryTables(names: readonly string[]): Table[] {
+    const onChanged = (table: MemoryTable): void => this.changes(table);
+    return this.file.openTables(names).map((table) => new MemoryTable(table, onChanged));
+  }
+
+  /** The participant has something for the next flush. Only within `write`, `append` and `restored`. */
+  changes(participant: Participant): void {
+    this.changed.add(participant);
   }
 
   /**
-   * Runs `stage` within the next transaction and resolves with its result once that is stored, or, where `durable` is
-   * asked for and the policy is `always`, once it is durable. `stage` is synchronous and may throw before its first
-   * put: then it alone fails. `bytes` is its size, roughly. Throws STORAGE_FULL, after which nothing of it was written.
+   * Runs `stage`, which must be synchronous and throw before its first change or not at all. What it changed can be
+   * read at once. Resolves with its result; for `durable`, after a flush, unless the policy is `none`. `bytes` is its
+   * size, roughly. Throws STORAGE_FULL while the file cannot take what is held already; a `durable` write that was
+   * changed in memory when the disk turned out to be full is told so too, and is stored when there is room.
    */
-  write<T>(stage: () => T, bytes = 0, until: 'stored' | 'durable' = 'durable'): Promise<T> {
-    if (this.closed) return Promise.reject(new EngineError('INVARIANT_VIOLATED', 'The storage is closed'));
-    this.pendingBytes += bytes;
-    const written = this.pending.add(stage, bytes, this.options.sync === 'always' && until === 'durable');
-    this.pumping ??= this.pump();
-    return written;
+  async write<T>(stage: () => T, bytes = 0, until: 'stored' | 'durable' = 'durable'): Promise<T> {
+    while (this.mustWait()) await this.flushing();
+    const result = stage();
+    this.held(bytes);
+    await (until === 'durable' ? this.flushed() : this.nextTurn());
+    return result;
   }
 
-  /** Resolves when everything stored so far is durable; under `none`, at once. Throws what made it fail. */
-  async flushed(): Promise<void> {
-    await Promise.all(this.unsynced.map(({ done }) => done));
-    if (this.failure !== undefined) throw this.failure;
+  /**
+   * As `write`, for what is acknowledged to the outside: resolves when the entry, from which it can be done again, is
+   * in the journal as the policy asks. Throws STORAGE_FULL, with nothing changed.
+   */
+  async append<T>(entry: () => Buffer, stage: () => T, bytes: number): Promise<T> {
+    while (this.mustWait()) await this.flushing();
+    try {
+      this.journal.append(entry());
+    } catch (cause) {
+      if (isEngineError(cause)) throw cause;
+      void this.flushing();
+      throw writeFailed(this.options.directory, cause, bytes);
+    }
+    const result = stage();
+    this.held(bytes);
+    await this.acknowledged();
+    return result;
+  }
+
+  /** Puts into tables of `openTables` at once, in a transaction of its own. Throws STORAGE_FULL, with nothing stored. */
+  async transact(stage: () => void, bytes = 0): Promise<void> {
+    invariant(!this.isClosed, 'The storage is closed');
+    try {
+      await this.file.transact(stage);
+    } catch (cause) {
+      throw writeFailed(this.options.directory, cause, bytes);
+    }
+  }
+
+  /** Payloads that a process left in the journal. They must be staged, in order, before `restored`. */
+  leftInJournal(): Buffer[] {
+    return Journal.recover(this.options.directory, this.journaled()).map(({ payload }) => payload);
+  }
+
+  /** Stores what was restored and begins a new journal. Throws STORAGE_FULL. */
+  async restored(): Promise<void> {
+    await this.flushed();
+    this.journal = this.journalBehind(this.journaled());
+    this.journal.begin();
+  }
+
+  /** Resolves when everything written so far is in the data file and, unless the policy is `none`, durable. */
+  flushed(): Promise<void> {
+    if (this.changed.size === 0 && this.running === undefined) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.waiters.push({ resolve, reject });
+      void this.flushing();
+    });
   }
 
   stats(): StorageStats {
-    const unsynced = this.unsynced.reduce((sum, { bytes }) => sum + bytes, this.pendingBytes);
-    return { ...measureDirectory(this.options.directory), unsyncedBytes: unsynced };
+    const { bytesOnDisk, freeDiskBytes } = measureDirectory(this.options.directory);
+    return { bytesOnDisk: bytesOnDisk + this.journal.bytesOnDisk, freeDiskBytes, unflushedBytes: this.heldBytes };
   }
 
-  /** Waits for pending writes; then nothing may use the tables any more. Idempotent. */
+  /** Flushes; then nothing may use the tables any more. Idempotent. */
   async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    await this.pumping;
-    await Promise.allSettled(this.unsynced.map(({ done }) => done));
-    await this.root.close();
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.syncTimer?.cancel();
+    // What a full disk does not take stays in the journal as far as it was acknowledged.
+    await this.flushed().catch(() => undefined);
+    this.flushTimer?.cancel();
+    await this.running;
+    await this.journal.close();
+    await this.file.close();
     this.lock.release();
   }
 
-  /** Writes groups, one after another, until nothing is pending. Never throws. */
-  private async pump(): Promise<void> {
-    while (!this.pending.isEmpty) {
+  /** Whether a writer has to wait for a flush. Throws when the storage takes nothing. */
+  private mustWait(): boolean {
+    invariant(!this.isClosed, 'The storage is closed');
+    if (this.failure !== undefined) {
+      // Who tries again brings about the flush that shows whether there is room.
+      void this.flushing();
+      throw this.failure;
+    }
+    return this.heldBytes > HELD_BYTES_MAX;
+  }
+
+  private held(bytes: number): void {
+    this.heldBytes += bytes;
+    if (this.heldBytes >= FLUSH_BYTES) void this.flushing();
+    else this.flushTimer ??= this.options.clock.setTimer(FLUSH_MS, () => void this.flushing());
+  }
+
+  private async acknowledged(): Promise<void> {
+    const { sync, clock } = this.options;
+    if (sync === 'always') return this.syncJournal();
+    if (sync !== 'none') {
+      this.syncTimer ??= clock.setTimer(sync.intervalMs, () => {
+        this.syncTimer = undefined;
+        this.syncJournal().catch(() => undefined);
+      });
+    }
+    await this.nextTurn();
+  }
+
+  /** Who writes in a loop must not keep everybody else waiting, though nothing here waits for a disk. */
+  private nextTurn(): Promise<void> {
+    this.turn ??= this.options.clock.nextTurn().then(() => (this.turn = undefined));
+    return this.turn;
+  }
+
+  /** After a sync that failed nobody knows what the disk holds: nothing is taken any more. */
+  private async syncJournal(): Promise<void> {
+    try {
+      await this.journal.synced();
+    } catch (cause) {
+      this.failure = directoryInvalid(this.options.directory, cause);
+      throw this.failure;
+    }
+  }
+
+  /** One flush for all who ask while none runs, and one more for those who ask meanwhile. Never rejects. */
+  private flushing(): Promise<void> {
+    if (this.running === undefined) {
+      this.running = this.run().finally(() => (this.running = undefined));
+    } else {
+      this.isAgain = true;
+    }
+    return this.running;
+  }
+
+  private async run(): Promise<void> {
+    do {
       // Lets all writers of this turn in.
       await this.options.clock.nextTurn();
-      await this.writeGroup(this.pending.takeGroup());
-    }
-    this.pumping = undefined;
+      this.isAgain = false;
+      await this.flush();
+    } while (this.isAgain && this.failure === undefined);
   }
 
-  private async writeGroup(group: readonly PendingWrite[]): Promise<void> {
-    const bytes = group.reduce((sum, write) => sum + write.bytes, 0);
-    const staged: { readonly write: PendingWrite; readonly result: unknown }[] = [];
-    let durable: Promise<void>;
+  private async flush(): Promise<void> {
+    this.flushTimer?.cancel();
+    this.flushTimer = undefined;
+    let flushing: ReadonlySet<Participant> = new Set();
+    let waiters: readonly Waiter[] = [];
+    let sequence = 0;
+    let bytes = 0;
     try {
-      if (this.failure !== undefined) throw this.failure;
-      await this.withinLimits();
-      ({ durable } = await this.stored(this.transact(group, staged), bytes));
-    } catch (cause) {
-      const error = cause instanceof EngineError ? cause : writeFailed(this.options.directory, cause, bytes);
-      for (const participant of this.participants) participant.rolledBack();
-      for (const { write } of staged) write.reject(error);
-      // Never staged: the environment had failed before.
-      if (staged.length === 0) for (const write of group) write.reject(error);
-      await this.reclaim();
-      return;
-    } finally {
-      this.pendingBytes -= bytes;
-    }
-    for (const participant of this.participants) participant.committed();
-    for (const { write, result } of staged) {
-      if (write.untilDurable) durable.then(() => write.resolve(result as never), write.reject);
-      else write.resolve(result as never);
-    }
-  }
-
-  /**
-   * lmdb uses pages that a transaction freed only when another one followed it. On a full disk nothing but a very
-   * small one can, so it is made here; without it the space that cleaning won would stay out of reach.
-   */
-  private async reclaim(): Promise<void> {
-    const done = this.root.batch(() => void this.marks.put(RECLAIM_KEY, uint48(this.sequence)));
-    await done.then(() => undefined, rethrowCause).catch(() => undefined);
-  }
-
-  /** Hands one transaction to lmdb's writer thread; the promise is lmdb's. */
-  private transact(group: readonly PendingWrite[], staged: { write: PendingWrite; result: unknown }[]): Promise<void> {
-    // An idle reader's view would keep pages that were freed since from being used again.
-    this.root.resetReadTxn();
-    const done = this.root.batch(() => {
-      this.staging = true;
-      try {
-        for (const write of group) {
-          try {
-            staged.push({ write, result: write.stage() });
-          } catch (error) {
-            write.reject(error);
-          }
-        }
-        for (const participant of this.participants) participant.beforeCommit();
-        this.sequence++;
-        if (this.pollsVisibility) void this.marks.put(SEQUENCE_KEY, uint48(this.sequence));
-      } finally {
-        this.staging = false;
-      }
-    });
-    return done.then(() => undefined, rethrowCause);
-  }
-
-  /**
-   * Waits until the transaction can be read; resolves with a promise for its being durable, which under a policy other
-   * than `always` nobody waits for. Throws when nothing of it was stored.
-   */
-  private async stored(done: Promise<void>, bytes: number): Promise<{ readonly durable: Promise<void> }> {
-    if (!this.pollsVisibility) {
-      await done;
-      return { durable: done };
-    }
-    const entry = { done, since: this.options.clock.monotonic(), bytes };
-    this.unsynced.push(entry);
-    let visible = false;
-    const durable = done.then(
-      () => undefined,
-      (error: unknown) => {
-        // Writers were told that it is stored: nothing that follows can be trusted.
-        if (visible) this.failure = writeFailed(this.options.directory, error, bytes);
-        throw this.failure ?? error;
-      },
-    );
-    const settled = durable.catch(() => undefined);
-    void settled.then(() => (this.unsynced = this.unsynced.filter((other) => other !== entry)));
-    await this.readable(this.sequence, done);
-    visible = true;
-    return { durable };
-  }
-
-  /** lmdb only tells when a transaction is durable; a counter in it shows when it is stored. */
-  private get pollsVisibility(): boolean {
-    return this.options.sync !== 'none';
-  }
-
-  /** Resolves when a transaction can be read, or is durable, whichever is first. */
-  private readable(sequence: number, done: Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const poll = this.options.clock.setInterval(VISIBLE_POLL_MS, () => {
-        this.root.resetReadTxn();
-        const mark = this.marks.getBinary(SEQUENCE_KEY);
-        if (mark === undefined || mark.readUIntBE(0, 6) < sequence) return;
-        poll.cancel();
-        resolve();
+      await this.file.transact(() => {
+        flushing = this.changed;
+        waiters = this.waiters;
+        ({ last: sequence } = this.journal);
+        bytes = this.heldBytes;
+        this.changed = new Set();
+        this.waiters = [];
+        this.heldBytes = 0;
+        for (const participant of flushing) participant.flush();
+        this.marks.put(JOURNALED, uint48(sequence));
       });
-      done.finally(() => poll.cancel()).then(resolve, reject);
-    });
+    } catch (cause) {
+      this.flushFailed(writeFailed(this.options.directory, cause, bytes), { flushing, waiters, bytes });
+      return;
+    }
+    for (const participant of flushing) participant.flushed();
+    this.journal.release(sequence);
+    if (this.failure?.code === 'STORAGE_FULL') this.failure = undefined;
+    for (const { resolve } of waiters) resolve();
   }
 
-  /**
-   * Holds a new transaction back until the last one is durable; under an interval, only while the oldest is not for too
-   * long. With several under way an environment was seen not to recover from a full disk, so `always` has one at a time.
-   */
-  private async withinLimits(): Promise<void> {
-    const { sync, clock } = this.options;
-    const oldest = this.unsynced[0];
-    if (oldest === undefined) return;
-    const isDue = typeof sync === 'string' || clock.monotonic() - oldest.since >= sync.intervalMs;
-    if (isDue) await oldest.done.catch(() => undefined);
+  private flushFailed(
+    error: EngineError,
+    { flushing, waiters, bytes }: { flushing: Iterable<Participant>; waiters: readonly Waiter[]; bytes: number },
+  ): void {
+    for (const participant of flushing) {
+      participant.flushFailed();
+      this.changed.add(participant);
+    }
+    this.heldBytes += bytes;
+    this.failure ??= error;
+    for (const { reject } of [...waiters, ...this.waiters.splice(0)]) reject(this.failure);
+    if (!this.isClosed) this.flushTimer ??= this.options.clock.setTimer(RETRY_MS, () => void this.flushing());
   }
 
-  private requireOpen(): void {
-    invariant(!this.closed, `The storage in '${this.options.directory}' is closed`);
+  private journalBehind(sequence: number): Journal {
+    const { directory } = this.options;
+    const mayGrow = (bytes: number): boolean =>
+      freeBytesOf(directory) - bytes >= FLUSH_ROOM_FACTOR * this.heldBytes + FLUSH_ROOM_BYTES;
+    return new Journal(directory, sequence, mayGrow);
+  }
+
+  /** Sequence of the last journal entry that the data file holds. */
+  private journaled(): number {
+    return this.marks.get(JOURNALED)?.readUIntBE(0, 6) ?? 0;
   }
 }
 
-const NO_BYTES = Buffer.alloc(0);
-const SEQUENCE_KEY = Buffer.from('sequence');
-const RECLAIM_KEY = Buffer.from('reclaim');
-
-class LmdbTable implements Table {
-  /** lmdb's shared buffer, and a view of all its memory: the shared one's own length is that of the latest value. */
-  private shared: Buffer | undefined;
-  private memory: Buffer = NO_BYTES;
-
-  constructor(
-    private readonly database: Database<Buffer, Buffer>,
-    private readonly requireOpen: () => void,
-  ) {}
-
-  get(key: Buffer): Buffer | undefined {
-    this.requireOpen();
-    const shared = this.database.getBinaryFast(key);
-    if (shared === undefined) return undefined;
-    if (shared !== this.shared) {
-      this.shared = shared;
-      this.memory = Buffer.from(shared.buffer, shared.byteOffset, shared.byteLength);
-    }
-    const copy = Buffer.allocUnsafe(shared.length);
-    this.memory.copy(copy, 0, 0, copy.length);
-    return copy;
-  }
-
-  *range({ from, to, reverse, limit }: TableRange): Generator<TableEntry> {
-    this.requireOpen();
-    const entries = this.database.getRange({
-      ...(from === undefined ? {} : { start: from }),
-      ...(to === undefined ? {} : { end: to }),
-      ...(reverse === undefined ? {} : { reverse }),
-      ...(limit === undefined ? {} : { limit }),
-    });
-    for (const entry of entries) {
-      yield entry;
-      // An iteration may rest for long; its cursor must not be moved once the environment is gone.
-      this.requireOpen();
-    }
-  }
-
-  // The promises of single puts are part of the batch's, which the environment awaits.
-  put(key: Buffer, value: Uint8Array): void {
-    void this.database.put(key, value as Buffer);
-  }
-
-  remove(key: Buffer): void {
-    void this.database.remove(key);
-  }
-
-  clear(): void {
-    void this.database.clearAsync();
-  }
-}
+const JOURNALED = Buffer.from('journaled');

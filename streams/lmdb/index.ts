@@ -24,7 +24,7 @@ export interface EmbeddedStorageOptions extends LmdbLogOptions {
 export interface EmbeddedStorage {
   readonly log: LmdbLog;
   readonly store: LmdbStore;
-  /** Resolves when everything stored so far is durable. */
+  /** Resolves when everything that can be read now will be there after a crash. */
   flushed(): Promise<void>;
   /** For back-pressure. */
   stats(): StorageStats;

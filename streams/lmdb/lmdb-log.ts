@@ -1,10 +1,10 @@
 /**
  * EventLog on LMDB: the embedded log of a single process.
  *
- * A record is stored within a batch: all records that one transaction brings to a partition are one value, so many
- * small appends at once cost little more than one. Offsets are given out in memory, since the process holds the
- * directory alone, when a transaction is staged; a transaction that fails takes them back. The state store stages its
- * outputs here too, within the transaction that moves the state.
+ * An append is in the journal when it is acknowledged and can be read at once; the data file gets it with the next flush,
+ * all records of a partition as one value. Offsets are given out in memory, since the process holds the directory
+ * alone. The state store stages its outputs here too, within the write that moves the state: those are not in the
+ * journal, because the input that they come from is.
  */
 import { partitionFor } from '../../schemas/ids.js';
 import { LONE_SURROGATE } from '../../schemas/binary-writer.js';
@@ -26,12 +26,12 @@ import type {
 import { partitionNotEmpty, requirePartition, settled, TOMBSTONE_GRACE_MS } from '../memory/memory-log.js';
 import { TopicRegistry } from '../memory/topic-registry.js';
 import type { Random } from '../random.js';
+import { decodeAppend, encodeAppend } from './appended-entry.js';
 import { BatchCache } from './batch-cache.js';
 import type { Environment } from './environment.js';
 import { LogCatalogue } from './log-catalogue.js';
 import { LogCleaner } from './log-cleaner.js';
 import { LogPartition } from './log-partition.js';
-import type { Participant } from './table.js';
 
 export interface LmdbLogOptions {
   readonly clock: Clock;
@@ -50,13 +50,11 @@ const CLEAN_BYTES_MAX = 64 * 1_048_576;
 /** Key, lengths, origin: what a record takes beside its value, roughly. */
 const RECORD_OVERHEAD_BYTES = 48;
 
-export class LmdbLog implements EventLog, Participant {
+export class LmdbLog implements EventLog {
   private readonly registry = new TopicRegistry();
   private readonly partitions = new Map<string, readonly LogPartition[]>();
   private readonly cache: BatchCache;
   private readonly cleaner: LogCleaner;
-  /** Partitions and topics that the transaction being staged touches. */
-  private readonly touched = new Set<LogPartition>();
   private cleaning: Promise<unknown> = Promise.resolve();
   private cleanTurn = 0;
 
@@ -69,7 +67,6 @@ export class LmdbLog implements EventLog, Participant {
     this.cache = new BatchCache(options.cacheBytesMax ?? CACHE_BYTES_MAX);
     const tombstoneGraceMs = options.tombstoneGraceMs ?? TOMBSTONE_GRACE_MS;
     this.cleaner = new LogCleaner({ environment, catalogue, clock: options.clock, tombstoneGraceMs });
-    environment.join(this);
   }
 
   static async open(environment: Environment, options: LmdbLogOptions): Promise<LmdbLog> {
@@ -77,7 +74,19 @@ export class LmdbLog implements EventLog, Participant {
     const identity = await catalogue.identity(() => options.random.stream('log-identity').hex(16));
     const log = new LmdbLog(identity, environment, catalogue, options);
     log.addTopics(catalogue.topics());
+    await log.restore();
     return log;
+  }
+
+  /** Appends again what is in the journal alone. */
+  private async restore(): Promise<void> {
+    for (const payload of this.environment.leftInJournal()) {
+      const { topic, timestamp, records } = decodeAppend(payload);
+      const partitions = this.partitions.get(topic);
+      if (partitions === undefined) throw topicLost(topic);
+      for (const record of records) this.stageAt(partitions[record.partition]!, record, timestamp);
+    }
+    await this.environment.restored();
   }
 
   async createTopics(specs: readonly TopicSpec[]): Promise<void> {
@@ -117,10 +126,23 @@ export class LmdbLog implements EventLog, Participant {
   async append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]> {
     this.requireAppendable(topic, records);
     if (records.length === 0) return [];
-    return this.environment.write(() => this.stage(topic, records), sizeOf(records));
+    const partitions = this.partitions.get(topic)!;
+    const timestamp = Math.floor(this.options.clock.now());
+    const placed = records.map((record) => ({
+      ...record,
+      partition: placeOf(record, partitions.length),
+      // The caller may go on with its memory.
+      value: Buffer.from(record.value),
+    }));
+    const stage = (): AppendReceipt[] =>
+      placed.map((record) => {
+        const { partition } = record;
+        return { partition, offset: this.stageAt(partitions[partition]!, record, timestamp) };
+      });
+    return this.environment.append(() => encodeAppend({ topic, timestamp, records: placed }), stage, sizeOf(records));
   }
 
-  /** Throws what makes records unfit for a topic, before anything is staged. */
+  /** Throws what makes records unfit for a topic. */
   requireAppendable(topic: string, records: readonly OutgoingRecord[]): void {
     const { partitions } = this.registry.storedTopic(topic);
     let source = '';
@@ -136,17 +158,7 @@ export class LmdbLog implements EventLog, Participant {
     }
   }
 
-  /** Adds checked records to the transaction being staged; they become readable with it. */
-  stage(topic: string, records: readonly OutgoingRecord[]): readonly AppendReceipt[] {
-    const partitions = this.partitions.get(topic)!;
-    const timestamp = Math.floor(this.options.clock.now());
-    return records.map((record) => {
-      const partition = placeOf(record, partitions.length);
-      return { partition, offset: this.stageAt(partitions[partition]!, record, timestamp) };
-    });
-  }
-
-  /** As `stage`, for outputs of a task, which nobody wants receipts for. */
+  /** Adds checked outputs of a task, whose values must not change any more, within the write that moves its state. */
   stageOutputs(topic: string, records: readonly OutgoingRecord[]): void {
     const partitions = this.partitions.get(topic)!;
     const timestamp = Math.floor(this.options.clock.now());
@@ -154,32 +166,16 @@ export class LmdbLog implements EventLog, Participant {
   }
 
   private stageAt(target: LogPartition, record: OutgoingRecord, timestamp: number): number {
-    this.touched.add(target);
+    this.environment.changes(target);
+    this.registry.notifyAppended(target.topic, target.partition);
     return target.stage(record, timestamp);
-  }
-
-  beforeCommit(): void {
-    for (const partition of this.touched) partition.putStaged();
-  }
-
-  committed(): void {
-    for (const partition of this.touched) {
-      partition.committed();
-      this.registry.notifyAppended(partition.topic, partition.partition);
-    }
-    this.touched.clear();
-  }
-
-  rolledBack(): void {
-    for (const partition of this.touched) partition.rolledBack();
-    this.touched.clear();
   }
 
   async beginAt(topic: string, partition: number, offset: number): Promise<void> {
     const place = this.partition(topic, partition);
     if (place.start === offset) return;
     if (place.end > 0) throw partitionNotEmpty(topic, partition, offset);
-    await this.environment.write(() => this.catalogue.putPlace(place.name, { end: offset, cleanedTo: offset }));
+    await this.environment.transact(() => this.catalogue.putPlace(place.name, { end: offset, cleanedTo: offset }));
     place.beginAt(offset);
   }
 
@@ -221,6 +217,8 @@ export class LmdbLog implements EventLog, Participant {
   }
 
   private async cleanSome(): Promise<number> {
+    // Only what is stored is cleaned; on a full disk, that is where room has to come from.
+    await this.environment.flushed().catch(() => undefined);
     const all = this.topics().flatMap(({ name }) => this.partitions.get(name) ?? []);
     const budget = { bytes: this.options.cleanBytesMax ?? CLEAN_BYTES_MAX };
     let removed = 0;
@@ -257,6 +255,15 @@ function textInvalid(topic: string, text: string): EngineError {
     'EVENT_INVALID',
     `A record for topic '${topic}' has the key or origin ${JSON.stringify(text)}, which holds half a surrogate pair; ` +
       'expected Unicode text.',
+    { context: { topic } },
+  );
+}
+
+function topicLost(topic: string): EngineError {
+  return new EngineError(
+    'DATA_DIRECTORY_INVALID',
+    `The journal of the data directory holds records of topic '${topic}', which its data file does not know; the two ` +
+      'belong to different directories. Restore both from one copy.',
     { context: { topic } },
   );
 }

@@ -1,15 +1,12 @@
 /**
- * StateStore on LMDB, in the environment of the log: rows, timers, head and outputs move in one transaction.
+ * StateStore on LMDB, in the environment of the log: rows, timers, head and outputs move in one write.
  *
- * Heads are kept in memory, so fencing is decided when a commit is staged, without a read. A commit resolves when its
- * transaction is stored, before it is durable under any policy: a power failure takes rows, offset and outputs back
- * together, and what was acknowledged is in the log. Outputs become readable at the same moment.
- * A head in memory runs ahead of the disk only while its transaction is under way, and falls back with it.
+ * Heads are kept in memory, so fencing is decided without a read. A commit resolves when it can be read, before it is
+ * in the data file: a crash takes rows, offset and outputs back together, and what was acknowledged is in the journal.
  */
 import { BinaryReader } from '../../schemas/binary-reader.js';
 import { BinaryWriter } from '../../schemas/binary-writer.js';
 import { invariant } from '../../schemas/errors.js';
-import { compareKeys } from '../memory/key-order.js';
 import { settled } from '../memory/memory-log.js';
 import { compareTasks, copyHead, isApplied, taskFenced } from '../memory/memory-store.js';
 import type {
@@ -40,7 +37,7 @@ import {
   timerKey,
   timerOf,
 } from './state-keys.js';
-import type { Participant, Table } from './table.js';
+import type { Table } from './table.js';
 
 interface OwnedHead {
   readonly owner: string;
@@ -50,9 +47,7 @@ interface OwnedHead {
 interface Task {
   readonly id: TaskId;
   readonly table: Table;
-  /** As stored; undefined before the first acquire and after a drop. */
-  stored: OwnedHead | undefined;
-  /** As it will be once the transaction under way is stored. */
+  /** undefined before the first acquire and after a drop. */
   current: OwnedHead | undefined;
   /** No timer lies before this: spares the search for due timers that are not there. */
   timersFrom: number;
@@ -65,22 +60,20 @@ const RESTORE_ROWS = 2_000;
 const NO_META = new Uint8Array(0);
 const TIMER_VALUE = Buffer.from([1]);
 
-export class LmdbStore implements StateStore, Participant {
+export class LmdbStore implements StateStore {
   readonly delivery = 'atomic';
   private readonly heads: Table;
   private readonly documents: Table;
   private readonly tasksByName = new Map<string, Task>();
-  private readonly touched = new Set<Task>();
 
   constructor(
     private readonly environment: Environment,
     private readonly log: LmdbLog,
   ) {
-    [this.heads, this.documents] = environment.openTables(['heads', 'documents']) as [Table, Table];
+    [this.heads, this.documents] = environment.openMemoryTables(['heads', 'documents']) as [Table, Table];
     const stored = [...this.heads.range({})].map(({ key, value }) => ({ id: taskOf(key), head: decodeHead(value) }));
-    const tables = environment.openTables(stored.map(({ id }) => tableName(id)));
+    const tables = environment.openMemoryTables(stored.map(({ id }) => tableName(id)));
     stored.forEach(({ id, head }, i) => this.addTask(id, tables[i]!, head));
-    environment.join(this);
   }
 
   async acquire(id: TaskId, owner: string): Promise<TaskHead> {
@@ -96,7 +89,7 @@ export class LmdbStore implements StateStore, Participant {
   }
 
   head(id: TaskId): Promise<TaskHead | undefined> {
-    const stored = this.tasksByName.get(taskName(id))?.stored;
+    const stored = this.tasksByName.get(taskName(id))?.current;
     return Promise.resolve(stored === undefined ? undefined : copyHead(stored.head));
   }
 
@@ -105,7 +98,7 @@ export class LmdbStore implements StateStore, Participant {
       const task = this.tasksByName.get(taskName(id));
       const row = (key: string): Buffer | undefined => task?.table.get(rowKey(key));
       const timers = task === undefined ? [] : dueTimers(task, request);
-      const commitId = task?.stored?.head.commitId ?? '';
+      const commitId = task?.current?.head.commitId ?? '';
       return { commitId, rows: request.keys.map(row), timers, timerRows: timers.map(({ key }) => row(key)) };
     });
   }
@@ -113,29 +106,25 @@ export class LmdbStore implements StateStore, Participant {
   async commit(id: TaskId, commit: Commit): Promise<CommitOutcome> {
     const task = this.tasksByName.get(taskName(id));
     if (task === undefined) throw taskFenced(id, 'it was never acquired, or was dropped');
-    // Everything that can be refused is, before the first put; neighbours in the tree are put one after another.
     for (const { topic, records } of commit.outputs) this.log.requireAppendable(topic, records);
-    const puts = [...commit.puts]
-      .sort(([left], [right]) => compareKeys(left, right))
-      .map(([key, value]) => [rowKey(key), value] as const);
+    const puts = commit.puts.map(([key, value]) => [rowKey(key), value] as const);
     const deletes = commit.deletes.map(rowKey);
-    const timersAdded = commit.timersAdded.map(timerKey).sort((left, right) => left.compare(right));
-    const timersRemoved = commit.timersRemoved.map(timerKey);
-
+    // Everything that can be refused was, before the first change.
     const stage = (): CommitOutcome => {
       if (isApplied(id, task.current, commit)) return 'already-applied';
       for (const [key, value] of puts) task.table.put(key, value);
       for (const key of deletes) task.table.remove(key);
-      for (const key of timersRemoved) task.table.remove(key);
-      for (const key of timersAdded) task.table.put(key, TIMER_VALUE);
+      for (const timer of commit.timersRemoved) task.table.remove(timerKey(timer));
+      for (const timer of commit.timersAdded) {
+        task.table.put(timerKey(timer), TIMER_VALUE);
+        task.timersFrom = Math.min(task.timersFrom, timer.time);
+      }
       for (const { topic, records } of commit.outputs) this.log.stageOutputs(topic, records);
       const head = copyHead({ commitId: commit.next, offset: commit.offset, meta: commit.meta });
       this.putHead(task, { owner: commit.owner, head });
       return 'committed';
     };
-    const outcome = await this.environment.write(stage, sizeOfCommit(commit), 'stored');
-    for (const { time } of commit.timersAdded) task.timersFrom = Math.min(task.timersFrom, time);
-    return outcome;
+    return this.environment.write(stage, sizeOfCommit(commit), 'stored');
   }
 
   /** Outputs are in the log already. */
@@ -145,7 +134,7 @@ export class LmdbStore implements StateStore, Participant {
 
   async trimOutbox(id: TaskId, owner: string): Promise<void> {
     const task = this.tasksByName.get(taskName(id));
-    if (task?.stored?.owner !== owner) throw taskFenced(id, 'another owner acquired it');
+    if (task?.current?.owner !== owner) throw taskFenced(id, 'another owner acquired it');
     return Promise.resolve();
   }
 
@@ -155,7 +144,7 @@ export class LmdbStore implements StateStore, Participant {
 
   async *scan(id: TaskId, range: ScanRange = {}): AsyncGenerator<readonly [key: string, value: Buffer]> {
     const task = this.tasksByName.get(taskName(id));
-    if (task?.stored === undefined) return;
+    if (task?.current === undefined) return;
     const to = range.to === undefined ? ROWS_END : rowKey(range.to);
     const bounds = { from: rowKey(range.from ?? ''), to };
     const limited = range.limit === undefined ? bounds : { ...bounds, limit: range.limit };
@@ -164,13 +153,13 @@ export class LmdbStore implements StateStore, Participant {
 
   async *scanTimers(id: TaskId): AsyncGenerator<TimerEntry> {
     const task = this.tasksByName.get(taskName(id));
-    if (task?.stored === undefined) return;
+    if (task?.current === undefined) return;
     const bounds = { from: timerBound(-Infinity), to: timerBound(Infinity) };
     for (const { key } of task.table.range(bounds)) yield await Promise.resolve(timerOf(key));
   }
 
   tasks(): Promise<readonly TaskId[]> {
-    const stored = [...this.tasksByName.values()].filter((task) => task.stored !== undefined);
+    const stored = [...this.tasksByName.values()].filter((task) => task.current !== undefined);
     return Promise.resolve(stored.map(({ id }) => id).sort(compareTasks));
   }
 
@@ -214,7 +203,6 @@ export class LmdbStore implements StateStore, Participant {
       task.table.clear();
       this.heads.remove(headKey(id));
       task.current = undefined;
-      this.touched.add(task);
     });
   }
 
@@ -223,36 +211,21 @@ export class LmdbStore implements StateStore, Participant {
     return Promise.resolve();
   }
 
-  beforeCommit(): void {
-    // Everything was put when it was staged.
-  }
-
-  committed(): void {
-    for (const task of this.touched) task.stored = task.current;
-    this.touched.clear();
-  }
-
-  rolledBack(): void {
-    for (const task of this.touched) task.current = task.stored;
-    this.touched.clear();
-  }
-
   private putHead(task: Task, owned: OwnedHead): void {
     this.heads.put(headKey(task.id), encodeHead(owned));
     task.current = owned;
-    this.touched.add(task);
   }
 
   private taskOrNew({ stage, partition }: TaskId): Task {
     const id = { stage, partition };
     const known = this.tasksByName.get(taskName(id));
     if (known !== undefined) return known;
-    const [table] = this.environment.openTables([tableName(id)]) as [Table];
+    const [table] = this.environment.openMemoryTables([tableName(id)]) as [Table];
     return this.addTask(id, table, undefined);
   }
 
   private addTask(id: TaskId, table: Table, head: OwnedHead | undefined): Task {
-    const task = { id, table, stored: head, current: head, timersFrom: -Infinity };
+    const task = { id, table, current: head, timersFrom: -Infinity };
     this.tasksByName.set(taskName(id), task);
     return task;
   }
@@ -264,7 +237,7 @@ function dueTimers(task: Task, request: PrefetchRequest): TimerEntry[] {
   const bounds = { from: timerBound(timersFrom), to: timerBound(timersBefore), limit: timersMax };
   const timers = [...task.table.range(bounds)].map(({ key }) => timerOf(key));
   if (timersFrom > task.timersFrom) return timers;
-  if (timers.length < timersMax && task.stored === task.current) task.timersFrom = timers[0]?.time ?? timersBefore;
+  if (timers.length < timersMax) task.timersFrom = timers[0]?.time ?? timersBefore;
   return timers;
 }
 

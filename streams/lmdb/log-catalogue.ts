@@ -15,8 +15,10 @@ export interface PartitionPlace {
   readonly cleanedTo: number;
 }
 
-/** Raise it with the layout of tables, keys or batches. */
-const FORMAT = '1';
+/** Raise it with the layout of tables, keys, batches or journal entries. */
+const FORMAT = '2';
+/** Has no journal; everything else is the same. */
+const FORMAT_BEFORE = '1';
 const TOPIC_PREFIX = 'topic:';
 
 const topicSchema = z.strictObject({
@@ -39,6 +41,10 @@ export class LogCatalogue {
     const format = this.text('format');
     const identity = this.text('identity');
     if (format === FORMAT && identity !== undefined) return identity;
+    if (format === FORMAT_BEFORE && identity !== undefined) {
+      await this.environment.transact(() => this.put('format', FORMAT));
+      return identity;
+    }
     if (format !== undefined) {
       throw new EngineError(
         'DATA_DIRECTORY_INVALID',
@@ -46,7 +52,7 @@ export class LogCatalogue {
       );
     }
     const made = fresh();
-    await this.environment.write(() => {
+    await this.environment.transact(() => {
       this.put('format', FORMAT);
       this.put('identity', made);
     });
@@ -63,7 +69,7 @@ export class LogCatalogue {
   }
 
   async writeTopics(specs: readonly TopicSpec[]): Promise<void> {
-    await this.environment.write(() => {
+    await this.environment.transact(() => {
       for (const spec of specs) this.put(TOPIC_PREFIX + spec.name, JSON.stringify(spec));
     });
   }
@@ -73,7 +79,7 @@ export class LogCatalogue {
     return text === undefined ? { end: 0, cleanedTo: 0 } : placeSchema.parse(JSON.parse(text));
   }
 
-  /** Only within a write. */
+  /** Only within a transaction. */
   putPlace(partitionName: string, place: PartitionPlace): void {
     this.put(`place:${partitionName}`, JSON.stringify(place));
   }

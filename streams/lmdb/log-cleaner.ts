@@ -84,7 +84,8 @@ export class LogCleaner {
     let removed = 0;
     while (budget.bytes > 0) {
       const expired: number[] = [];
-      for (const { key, value } of partition.table.range({ from: uint48(0), limit: STEP_BATCHES_MAX })) {
+      const expirable = { from: uint48(0), to: uint48(partition.storedEnd), limit: STEP_BATCHES_MAX };
+      for (const { key, value } of partition.table.range(expirable)) {
         const header = readBatchHeader(value);
         if (header.lastTimestamp >= oldest || budget.bytes <= 0) break;
         expired.push(key.readUIntBE(0, 6));
@@ -101,7 +102,7 @@ export class LogCleaner {
     const spanMs = (spec.retentionMs ?? Infinity) * MERGE_SPAN_FRACTION;
     while (budget.bytes > 0) {
       const from = Math.max(this.cleanedToOf(partition), partition.start);
-      const step = this.gather(partition, from, partition.end, spanMs);
+      const step = this.gather(partition, from, partition.storedEnd, spanMs);
       // What is still growing is left until it is worth a rewrite.
       if (step === undefined || (step.atEnd && step.bytes < SMALL_BATCH_BYTES)) return;
       budget.bytes -= step.bytes;
@@ -128,13 +129,13 @@ export class LogCleaner {
 
   private beginPass(partition: LogPartition): Pass | undefined {
     const cleanedTo = this.cleanedToOf(partition);
-    const dirty = partition.end - cleanedTo;
+    const dirty = partition.storedEnd - cleanedTo;
     const tombstonesDue = (this.tombstoneDue.get(partition) ?? Infinity) <= this.options.clock.now();
     if (!tombstonesDue && (dirty === 0 || dirty < (this.live.get(partition) ?? 0) * PASS_FRACTION)) return undefined;
     const pass: Pass = {
       latest: new Map(),
       windowEnd: cleanedTo,
-      windowGoal: partition.end,
+      windowGoal: partition.storedEnd,
       noting: true,
       position: 0,
       kept: 0,
@@ -225,10 +226,10 @@ export class LogCleaner {
   ): Promise<void> {
     const batch = records.length === 0 ? undefined : encodeBatch(records);
     const { environment, catalogue } = this.options;
-    await environment.write(() => {
+    await environment.transact(() => {
       for (const baseOffset of baseOffsets) partition.table.remove(uint48(baseOffset));
       if (batch !== undefined) partition.table.put(uint48(records[0]!.offset), batch);
-      catalogue.putPlace(partition.name, { end: partition.end, cleanedTo: this.cleanedToOf(partition) });
+      catalogue.putPlace(partition.name, { end: partition.storedEnd, cleanedTo: this.cleanedToOf(partition) });
     }, batch?.length);
     partition.rewritten(baseOffsets);
   }

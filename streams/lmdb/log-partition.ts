@@ -1,11 +1,14 @@
 /**
  * One partition of the embedded log: a table of record batches by the offset of their first record.
  *
- * Staged records get their offsets at once and are collected into one batch a transaction; they become readable, and
- * `end` moves, when the transaction is stored, or vanish when it failed. Compaction leaves gaps, so a reader looks for
- * the batch around an offset, or the next one behind it.
+ *   staged (objects) ─▶ sealed (a batch in memory) ─▶ stored (in the table; the cache keeps the latest)
+ *                        when full, or at a flush       when the flush is done
  *
- * Invariant: a batch lies wholly below `end` or wholly above; offsets of stored records are never given out again.
+ * Records get their offsets when they are staged and can be read at once; a live reader is handed the very objects.
+ * Compaction leaves gaps, so a reader looks for the batch around an offset, or the next one behind it.
+ *
+ * Invariant: a batch lies wholly below `storedEnd` or wholly above; an offset that was read is never given to another
+ * record while the process lives.
  */
 import type { LogBatch, LogRecord, OutgoingRecord, PartitionBounds, ReadLimits, TopicSpec } from '../log/event-log.js';
 import { RecordBatchWriter } from '../log/record-batch.js';
@@ -13,28 +16,34 @@ import { lowerBound } from '../memory/key-order.js';
 import { offsetOutOfRange } from '../memory/memory-log.js';
 import type { BatchCache } from './batch-cache.js';
 import { StoredBatch } from './batch-cache.js';
-import { uint48 } from './table.js';
-import type { Table } from './table.js';
+import { bufferOf, uint48 } from './table.js';
+import type { Participant, Table } from './table.js';
 
 /** Beyond these a new batch begins: a reader decodes a batch as a whole, and compaction rewrites it as a whole. */
 export const BATCH_BYTES_MAX = 1_048_576;
 export const BATCH_RECORDS_MAX = 4_096;
 /** A few readers walk through a partition at different places, each returning to its batch several times. */
 const VISITED_MAX = 4;
-/** Writers keep their memory, so only as many as usually work at once are kept. */
-const IDLE_WRITERS_MAX = 8;
+/** Records held as objects before they are sealed: those of a bulk write should die young. */
+const STAGED_RECORDS_MAX = 1_024;
+const STAGED_BYTES_MAX = 262_144;
 
-const idleWriters: RecordBatchWriter[] = [];
+/** Sealing is synchronous, so one writer does. */
+const writer = new RecordBatchWriter();
 
-export class LogPartition {
+export class LogPartition implements Participant {
   /** `topic/3`. */
   readonly name: string;
-  /** Lowest stored offset, and the offset behind the highest stored one. */
+  /** Lowest readable offset, and the offset behind the highest one. */
   start = 0;
   end = 0;
-  private next = 0;
-  private writer: RecordBatchWriter | undefined;
-  private staged: StoredBatch[] = [];
+  /** Offset behind the last record in the table. */
+  storedEnd = 0;
+  private staged: LogRecord[] = [];
+  private stagedBytes = 0;
+  private sealed: StoredBatch[] = [];
+  /** So many of the sealed batches are in the transaction under way. */
+  private flushing = 0;
   private visited: StoredBatch[] = [];
 
   /** @param endKnown what was recorded as `end` when the partition's last records were removed. */
@@ -48,49 +57,48 @@ export class LogPartition {
     this.name = `${topic}/${partition}`;
     const last = [...table.range({ from: uint48(OFFSET_MAX), reverse: true, limit: 1 })][0];
     this.end = Math.max(endKnown, last === undefined ? 0 : new StoredBatch(last.value).endOffset);
-    this.next = this.end;
+    this.storedEnd = this.end;
     this.findStart();
   }
 
   /** Of a partition that never held a record. */
   beginAt(offset: number): void {
-    this.start = this.end = this.next = offset;
+    this.start = this.end = this.storedEnd = offset;
   }
 
-  /** Offset of the record, which is part of the transaction being staged. */
-  stage(record: OutgoingRecord, timestamp: number): number {
-    if (this.writer !== undefined && isFull(this.writer)) this.putStaged();
-    this.writer ??= idleWriters.pop() ?? new RecordBatchWriter();
-    this.writer.add(this.next, timestamp, record);
-    return this.next++;
+  /** Adds a record, whose value must not change any more, and returns its offset. */
+  stage({ key, value, origin }: OutgoingRecord, timestamp: number): number {
+    const offset = this.end++;
+    this.staged.push({ offset, key, value: bufferOf(value), timestamp, origin });
+    this.stagedBytes += value.length;
+    if (this.staged.length >= STAGED_RECORDS_MAX || this.stagedBytes >= STAGED_BYTES_MAX) this.seal();
+    return offset;
   }
 
-  /** Puts what was staged into the transaction. */
-  putStaged(): void {
-    if (this.writer === undefined) return;
-    const batch = new StoredBatch(this.writer.finish());
-    this.releaseWriter();
-    this.staged.push(batch);
-    this.table.put(uint48(batch.baseOffset), batch.bytes);
-  }
-
-  committed(): void {
-    for (const batch of this.staged) this.cache.put(this.name, batch);
-    if (this.start === this.end && this.staged[0] !== undefined) this.start = this.staged[0].baseOffset;
+  private seal(): void {
+    if (this.staged.length === 0) return;
+    for (const record of this.staged) writer.add(record.offset, record.timestamp, record);
+    this.sealed.push(new StoredBatch(writer.finish(), this.staged));
     this.staged = [];
-    this.end = this.next;
+    this.stagedBytes = 0;
   }
 
-  rolledBack(): void {
-    this.writer?.discard();
-    this.releaseWriter();
-    this.staged = [];
-    this.next = this.end;
+  flush(): void {
+    this.seal();
+    this.flushing = this.sealed.length;
+    for (const { baseOffset, bytes } of this.sealed) this.table.put(uint48(baseOffset), bytes);
   }
 
-  private releaseWriter(): void {
-    if (this.writer !== undefined && idleWriters.length < IDLE_WRITERS_MAX) idleWriters.push(this.writer);
-    this.writer = undefined;
+  flushed(): void {
+    for (const batch of this.sealed.splice(0, this.flushing)) {
+      this.cache.put(this.name, batch);
+      this.storedEnd = batch.endOffset;
+    }
+    this.flushing = 0;
+  }
+
+  flushFailed(): void {
+    this.flushing = 0;
   }
 
   bounds(): PartitionBounds {
@@ -108,28 +116,36 @@ export class LogPartition {
     let position = from;
     while (position < end) {
       const batch = this.batchAt(position);
-      if (batch === undefined) break;
-      const first = lowerBound(batch.records, position, (record, offset) => record.offset - offset);
-      for (let i = first; i < batch.records.length; i++) {
-        const record = batch.records[i]!;
+      const available = batch?.records ?? this.staged;
+      const first = lowerBound(available, position, (record, offset) => record.offset - offset);
+      for (let i = first; i < available.length; i++) {
+        const record = available[i]!;
         records.push(record);
         bytes += record.value.length;
         if (records.length >= limits.recordsMax || bytes > limits.bytesMax) {
           return { records, nextOffset: record.offset + 1 };
         }
       }
-      position = batch.endOffset;
-      batch.forgetIfLarge();
+      position = batch?.endOffset ?? end;
+      batch?.forgetIfLarge();
     }
     return { records, nextOffset: end };
   }
 
-  /** The batch that holds an offset, or the next one behind it. */
+  /** The batch that holds an offset, or the next one behind it; undefined where only staged records follow. */
   private batchAt(offset: number): StoredBatch | undefined {
+    if (offset < this.storedEnd) {
+      const stored = this.storedAt(offset);
+      if (stored !== undefined) return stored;
+    }
+    return this.sealed.find((batch) => offset < batch.endOffset);
+  }
+
+  private storedAt(offset: number): StoredBatch | undefined {
     const near = this.cache.get(this.name, offset) ?? this.visited.find((batch) => holds(batch, offset));
     if (near !== undefined) return near;
     const found = this.lookUp(offset);
-    if (found === undefined || found.baseOffset >= this.end) return undefined;
+    if (found === undefined || found.baseOffset >= this.storedEnd) return undefined;
     this.visited.unshift(found);
     this.visited.length = Math.min(this.visited.length, VISITED_MAX);
     return found;
@@ -155,15 +171,11 @@ export class LogPartition {
 
   private findStart(): void {
     const first = [...this.table.range({ from: uint48(0), limit: 1 })][0];
-    this.start = first === undefined ? this.end : first.key.readUIntBE(0, 6);
+    this.start = first === undefined ? this.storedEnd : first.key.readUIntBE(0, 6);
   }
 }
 
 const OFFSET_MAX = 2 ** 48 - 1;
-
-function isFull(writer: RecordBatchWriter): boolean {
-  return writer.count >= BATCH_RECORDS_MAX || writer.bytes >= BATCH_BYTES_MAX;
-}
 
 function holds(batch: StoredBatch, offset: number): boolean {
   return batch.baseOffset <= offset && offset < batch.endOffset;

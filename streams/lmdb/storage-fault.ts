@@ -8,7 +8,8 @@ import { statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError } from '../../schemas/errors.js';
 
-const ENOSPC = 28;
+/** As lmdb and as Node tell that the disk is full. */
+const ENOSPC: readonly unknown[] = [28, 'ENOSPC'];
 const MDB_MAP_FULL = -30_792;
 /** A write also touches pages of the tree and of the list of free pages. */
 const WRITE_OVERHEAD_BYTES = 1_048_576;
@@ -16,21 +17,31 @@ const WRITE_OVERHEAD_BYTES = 1_048_576;
 const BLOCK_BYTES = 512;
 
 export function measureDirectory(directory: string): { readonly bytesOnDisk: number; readonly freeDiskBytes: number } {
-  const { bavail, bsize } = statfsSync(directory);
   const { blocks } = statSync(join(directory, 'data.mdb'));
-  return { bytesOnDisk: blocks * BLOCK_BYTES, freeDiskBytes: bavail * bsize };
+  return { bytesOnDisk: blocks * BLOCK_BYTES, freeDiskBytes: freeBytesOf(directory) };
+}
+
+export function freeBytesOf(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize;
 }
 
 export function writeFailed(directory: string, cause: unknown, bytes: number): EngineError {
-  const { freeDiskBytes } = measureDirectory(directory);
+  let freeDiskBytes: number;
+  try {
+    freeDiskBytes = freeBytesOf(directory);
+  } catch {
+    // There is no such directory any more.
+    return directoryInvalid(directory, cause);
+  }
   const text = cause instanceof Error ? cause.message : String(cause);
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  const full = code === ENOSPC || code === MDB_MAP_FULL || freeDiskBytes < bytes + WRITE_OVERHEAD_BYTES;
+  const full = ENOSPC.includes(code) || code === MDB_MAP_FULL || freeDiskBytes < bytes + WRITE_OVERHEAD_BYTES;
   if (!full) return directoryInvalid(directory, cause);
   return new EngineError(
     'STORAGE_FULL',
     `Data directory '${directory}' has ${freeDiskBytes} bytes left, and a write of about ${bytes} bytes failed ` +
-      `(${text}); nothing of it was stored. Free space or shorten the retention of topics.`,
+      `(${text}). Free space or shorten the retention of topics.`,
     { cause, context: { directory, freeDiskBytes } },
   );
 }
@@ -42,10 +53,4 @@ export function directoryInvalid(directory: string, cause: unknown): EngineError
     cause,
     context: { directory },
   });
-}
-
-/** lmdb rejects with a general error that carries a promise of the real one. */
-export async function rethrowCause(error: unknown): Promise<never> {
-  if (error instanceof Error && 'commitError' in error) await error.commitError;
-  throw error;
 }

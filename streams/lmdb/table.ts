@@ -1,18 +1,17 @@
 /**
- * What the log and the store see of the embedded storage: ordered tables of bytes, and transactions to follow.
+ * What the log and the store see of the embedded storage: ordered tables of bytes, and flushes to take part in.
  *
- * Keys are compared byte by byte, so numbers in keys are big-endian. Everything returned is a copy: the memory map
- * behind it never leaves environment.ts.
+ * Keys are compared byte by byte, so numbers in keys are big-endian.
  */
 
-/** Follows transactions, to write what several writers share and to move memory along with the disk. */
+/** Holds changes in memory that the data file does not have yet. */
 export interface Participant {
-  /** Last chance to put rows into the transaction. */
-  beforeCommit(): void;
-  /** Everything staged since the last `committed` or `rolledBack` is stored. */
-  committed(): void;
-  /** None of it is. */
-  rolledBack(): void;
+  /** Puts all of its changes into the transaction being made. */
+  flush(): void;
+  /** What was put is stored: it need not be held any more. */
+  flushed(): void;
+  /** Nothing of it is: the next flush puts it again, with what came meanwhile. */
+  flushFailed(): void;
 }
 
 /** An ordered map of bytes. Keys have 1 to KEY_BYTES_MAX bytes. */
@@ -21,7 +20,7 @@ export interface Table {
   get(key: Buffer): Buffer | undefined;
   /** Entries in key order, or backwards from `from`; one consistent view until the iteration ends. */
   range(bounds: TableRange): Iterable<TableEntry>;
-  /** `put`, `remove` and `clear` only within `write`. A value must not change until the write is done. */
+  /** `put`, `remove` and `clear` only within a write, or a transaction. A value must not change any more. */
   put(key: Buffer, value: Uint8Array): void;
   remove(key: Buffer): void;
   clear(): void;
@@ -43,11 +42,11 @@ export interface TableEntry {
 }
 
 export interface StorageStats {
-  /** Size of the data file. Space of removed records is reused, not given back. */
+  /** Size of data file and journal. Space of removed records is reused, not given back. */
   readonly bytesOnDisk: number;
   readonly freeDiskBytes: number;
-  /** Bytes asked to be written that are not known to be durable. */
-  readonly unsyncedBytes: number;
+  /** Bytes held in memory until the next flush, roughly. */
+  readonly unflushedBytes: number;
 }
 
 /** What lmdb-js accepts at its default page size. */
@@ -58,4 +57,9 @@ export function uint48(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(6);
   bytes.writeUIntBE(value, 0, 6);
   return bytes;
+}
+
+/** A view of the same bytes. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -61,6 +61,7 @@ function follow(options: { open?: () => Promise<Warehouse>; blockRows?: number; 
   const follower = new WarehouseFollower({
     ...{ log, namespace: 'default', open, clock: systemClock, blockWaitMs: 50, blockRows: 200 },
     pseudonyms: createPseudonyms(Buffer.alloc(32, 7)),
+    flushed: () => Promise.resolve(),
     ...options,
   });
   followers.push(follower);

@@ -1,8 +1,8 @@
 /**
  * A process to be killed: appends and commits in a loop, and says on stdout what was acknowledged.
  *
- * Lines are `append N` (records 0…N of partition 0 are acknowledged) and `commit N` (offset, rows and outputs of the
- * task stand at N). It goes on where the directory left off.
+ * Lines are `append N` (records 0…N of partition 0 are acknowledged), `commit N` (offset, rows and outputs of the task
+ * stand at N) and `flush N` (and will after a crash). It goes on where the directory left off.
  */
 import { writeSync } from 'node:fs';
 import { systemClock } from '../../../streams/clock.js';
@@ -10,6 +10,8 @@ import { openEmbeddedStorage } from '../../../streams/lmdb/index.js';
 import { systemRandom } from '../../../streams/random.js';
 
 const [directory, sync] = process.argv.slice(2) as [string, string];
+/** Long enough for kills to fall between two flushes, too. */
+const FLUSH_PAUSE_MS = 30;
 const random = systemRandom();
 const storage = await openEmbeddedStorage({
   directory,
@@ -62,6 +64,15 @@ async function commitForever(): Promise<never> {
   }
 }
 
+async function flushForever(): Promise<never> {
+  for (;;) {
+    const offset = (await store.head(task))?.offset ?? 0;
+    await storage.flushed();
+    if (offset > 0) say(`flush ${offset}`);
+    await systemClock.sleep(FLUSH_PAUSE_MS);
+  }
+}
+
 async function cleanForever(): Promise<never> {
   for (;;) {
     await log.clean();
@@ -70,4 +81,4 @@ async function cleanForever(): Promise<never> {
 }
 
 say('ready');
-await Promise.all([appendForever(), commitForever(), cleanForever()]);
+await Promise.all([appendForever(), commitForever(), flushForever(), cleanForever()]);
