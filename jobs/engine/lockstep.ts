@@ -31,6 +31,7 @@ export class LockstepScheduler {
     /** By stage, in the topology's order. */
     readonly stages: readonly (readonly Task[])[],
     private readonly follower: TableFollower,
+    private readonly storage: Storage,
   ) {}
 
   static async open(options: LockstepOptions): Promise<LockstepScheduler> {
@@ -60,12 +61,13 @@ export class LockstepScheduler {
       for (const task of tasks) await task.open();
       stages.push(tasks);
     }
-    return new LockstepScheduler(stages, follower);
+    return new LockstepScheduler(stages, follower, storage);
   }
 
   /**
    * Runs until nothing is left to do. `recordsMax` is the batch size: 1 is the reproducible interleaving, more is what
-   * a busy engine does, where a later stage lags behind an earlier one by a batch.
+   * a busy engine does, where a later stage lags behind an earlier one by a batch. Resolves when a crash takes nothing
+   * of it back: what is in the log and not in the state would be taken up in another order.
    */
   async settle(recordsMax = 1): Promise<void> {
     for (;;) {
@@ -74,7 +76,7 @@ export class LockstepScheduler {
         for (const task of tasks) progress += await task.step(recordsMax);
         await this.follower.catchUp();
       }
-      if (progress === 0) return;
+      if (progress === 0) return this.storage.flushed();
     }
   }
 
