@@ -14,7 +14,8 @@
  * stored by a later one, or the directory fails for good and says so.
  */
 import { mkdirSync } from 'node:fs';
-import { EngineError, invariant, isEngineError } from '../../schemas/errors.js';
+import { invariant, isEngineError } from '../../schemas/errors.js';
+import type { EngineError } from '../../schemas/errors.js';
 import type { Clock, TimerHandle } from '../clock.js';
 import { DirectoryLock } from './directory-lock.js';
 import { Journal } from './journal.js';
@@ -50,8 +51,8 @@ const FLUSH_ROOM_BYTES = 1_048_576;
 const RETRY_MS = 250;
 
 interface Waiter {
-  resolve(): void;
-  reject(error: EngineError): void;
+  readonly resolve: () => void;
+  readonly reject: (error: EngineError) => void;
 }
 
 export class Environment {

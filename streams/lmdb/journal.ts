@@ -149,7 +149,8 @@ export class Journal {
     const needed = segment.position + size;
     if (needed <= segment.room) return;
     const room = Math.ceil(needed / ROOM_BYTES) * ROOM_BYTES;
-    if (!this.mayGrow(room - segment.room)) throw noSpace(`${segment.path} must not grow by ${room - segment.room} bytes`);
+    if (!this.mayGrow(room - segment.room))
+      throw noSpace(`${segment.path} must not grow by ${room - segment.room} bytes`);
     writeWhole({ ...segment, position: segment.room }, [Buffer.alloc(room - segment.room)]);
     segment.room = room;
   }

@@ -45,7 +45,10 @@ export class MemoryTable implements Table, Participant {
     const { limit = Infinity, reverse = false } = bounds;
     const changes = this.changesWithin(bounds);
     const isCleared = this.fresh.isCleared || this.flushing?.isCleared === true;
-    if (changes.length === 0 && !isCleared) return yield* this.stored.range(bounds);
+    if (changes.length === 0 && !isCleared) {
+      yield* this.stored.range(bounds);
+      return;
+    }
     let count = 0;
     for (const entry of merged(changes, isCleared ? [] : this.stored.range(unlimited(bounds)), reverse)) {
       if (count++ >= limit) return;

@@ -25,7 +25,8 @@ function segmentsOf(directory: string): string[] {
 const recovered = (directory: string, flushed: number): string[] =>
   Journal.recover(directory, flushed).map(({ sequence, payload }) => `${sequence}:${payload.toString().slice(0, 8)}`);
 
-const append = (journal: Journal, ...texts: string[]): void => texts.forEach((text) => journal.append(Buffer.from(text)));
+const append = (journal: Journal, ...texts: string[]): void =>
+  texts.forEach((text) => journal.append(Buffer.from(text)));
 
 afterEach(async () => {
   for (const journal of open.splice(0)) await journal.close();
