@@ -22,7 +22,7 @@ const OWNERS = {
   fastify: 'serving/http/server[.]ts',
   kafkajs: 'streams/kafka/kafka-client[.]ts',
   ioredis: 'streams/redis/redis-nodes[.]ts',
-  lmdb: 'streams/lmdb/environment[.]ts',
+  lmdb: 'streams/lmdb/lmdb-file[.]ts',
   pino: 'streams/logger[.]ts',
   'prom-client': 'streams/metrics[.]ts',
   snappyjs: 'streams/kafka/compression[.]ts',
