@@ -182,12 +182,21 @@ export class TaskLoop {
       const progress = await step.finally(() => {
         this.stepping = undefined;
       });
-      if (progress > 0) return;
+      if (progress > 0) {
+        // A batch that was not full has met the end of the input.
+        if (progress < this.options.task.batchRecordsMax) await this.linger();
+        return;
+      }
       await this.maybeLookAround();
     }
     if (!this.appended || this.paused) await this.waitForInput();
+    if (this.appended) await this.linger();
+  }
+
+  /** Lets input gather, where the stage wants that. */
+  private async linger(): Promise<void> {
     const { lingerMs = 0 } = this.stage;
-    if (this.appended && lingerMs > 0 && !this.isStopping) await this.environment.clock.sleep(lingerMs);
+    if (lingerMs > 0) await this.rest(lingerMs);
   }
 
   /** Returns at news, or after a while without any. */

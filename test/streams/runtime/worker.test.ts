@@ -28,14 +28,14 @@ class SlowGroupLog extends MemoryLog {
   }
 }
 
-async function startWorker() {
+async function startWorker(changes: Partial<Parameters<typeof countingStage>[0]> = {}) {
   const clock = new ManualClock();
   const log = new SlowGroupLog({ clock });
   log.createTopicsNow([topic(INPUT), topic(OUTPUT), topic(DEAD_LETTERS), topic(TABLE, 'table'), topic(HINTS, 'hint')]);
   const store = new MemoryStore({ delivery: 'outbox' });
   const errors: unknown[] = [];
   const onStopped = (error: unknown): void => void errors.push(error);
-  const topology = buildTopology('counting', [countingStage({ operators: [totalOperator] })]);
+  const topology = buildTopology('counting', [countingStage({ operators: [totalOperator], ...changes })]);
   const environment = { log, store, clock, random: seededRandom('worker') };
   const worker = new StreamWorker(topology, environment, { logger: silentLogger, onStopped });
   const before = store.checkpoint();
@@ -73,6 +73,25 @@ describe('a worker that another owner went past', () => {
     await clock.advance(10_000);
     expect(store.checkpoint().tasks.get('counting/0')?.owner).toBe('the other owner');
     expect(errors).toEqual([]);
+    await worker.stop();
+  });
+});
+
+describe('a worker of a stage that lingers', () => {
+  it('lets input gather after a batch that met the end, also when more came meanwhile', async () => {
+    const { clock, log, store, worker } = await startWorker({ lingerMs: 50 });
+    const commit = store.commit.bind(store);
+    let commits = 0;
+    // Something comes with every commit: there is always input.
+    store.commit = (...commitment) => {
+      commits++;
+      log.appendNow(INPUT, [count('a', 1)]);
+      return commit(...commitment);
+    };
+    log.appendNow(INPUT, [count('a', 1)]);
+    await clock.advance(1_000);
+    expect(commits).toBeGreaterThan(15);
+    expect(commits).toBeLessThanOrEqual(21);
     await worker.stop();
   });
 });
