@@ -32,9 +32,11 @@ import type {
 
 export class ForwardingStore implements StateStore {
   readonly delivery: 'atomic' | 'outbox';
+  readonly commitKeysMax: number | undefined;
 
   constructor(protected readonly target: StateStore) {
     this.delivery = target.delivery;
+    this.commitKeysMax = target.commitKeysMax;
   }
 
   acquire(task: TaskId, owner: string): Promise<TaskHead> {

@@ -58,6 +58,7 @@ const RESTORE_KEYS = 250;
 
 export class RedisStore implements StateStore {
   readonly delivery = 'outbox';
+  readonly commitKeysMax: number;
   private readonly client: RedisClient;
   private readonly meta: MetaKeys;
   private readonly keysByTask = new Map<string, TaskKeys>();
@@ -66,6 +67,7 @@ export class RedisStore implements StateStore {
   constructor(private readonly options: RedisStoreOptions) {
     const { client, namespace, limits = DEFAULT_LIMITS, rowTtl = () => undefined, metrics } = options;
     this.client = client;
+    this.commitKeysMax = limits.keysMax;
     this.meta = metaKeys(namespace);
     const staged = metrics?.counter('redis_staged_commits_total', 'Commits too large for one script.');
     this.writer = new CommitWriter(client, limits, rowTtl, () => staged?.inc());

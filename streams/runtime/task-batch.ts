@@ -25,6 +25,8 @@ import type { TaskOptions, TaskStatistics } from './task-options.js';
 import { TimerQueue } from './timer-queue.js';
 import type { AnyStage } from './topology.js';
 
+/** Rows and timers that a record seldom changes more of. */
+const KEYS_OF_A_RECORD = 16;
 /** Records between two looks at the clock. */
 const SLICE_CHECK_RECORDS = 32;
 
@@ -120,8 +122,12 @@ export class TaskBatch {
     return { offset, records };
   }
 
+  /** One more record must still fit. */
   private get isFull(): boolean {
-    return this.outputs.bytes > this.parts.options.outputBytesMax;
+    const { options, store } = this.parts;
+    if (this.outputs.bytes > options.outputBytesMax) return true;
+    const { commitKeysMax = Infinity } = store;
+    return this.touched.size + this.timers.changes > commitKeysMax - KEYS_OF_A_RECORD;
   }
 
   /** Loads what the chunk needs in one round trip: rows of its keys, timers that its event times make due. */

@@ -20,6 +20,8 @@ interface Slot extends TimerEntry {
 export class TimerQueue {
   private readonly heap: Slot[] = [];
   private slots = new Map<string, Slot[]>();
+  /** About as many timers as the commit will add and remove. */
+  changes = 0;
   /** All stored timers with time < horizon are here. */
   horizon = -Infinity;
   private last: TimerEntry | undefined;
@@ -28,6 +30,7 @@ export class TimerQueue {
   begin(): void {
     this.heap.length = 0;
     this.slots = new Map();
+    this.changes = 0;
     this.horizon = -Infinity;
     this.last = undefined;
   }
@@ -47,13 +50,13 @@ export class TimerQueue {
   }
 
   set(timer: TimerEntry): void {
-    const slot = this.find(timer) ?? this.add(timer, false);
+    const slot = this.find(timer) ?? this.addChange(timer);
     slot.isSet = true;
     if (!slot.isQueued) this.push(slot);
   }
 
   clear(timer: TimerEntry): void {
-    const slot = this.find(timer) ?? this.add(timer, false);
+    const slot = this.find(timer) ?? this.addChange(timer);
     slot.isSet = false;
   }
 
@@ -66,6 +69,7 @@ export class TimerQueue {
       top.isQueued = false;
       if (!top.isSet) continue;
       top.isSet = false;
+      if (top.isStored) this.changes++;
       return top;
     }
   }
@@ -93,6 +97,11 @@ export class TimerQueue {
     if (slots === undefined) return undefined;
     for (const slot of slots) if (slot.time === time && slot.operator === operator) return slot;
     return undefined;
+  }
+
+  private addChange(timer: TimerEntry): Slot {
+    this.changes++;
+    return this.add(timer, false);
   }
 
   private add({ time, operator, key }: TimerEntry, isStored: boolean): Slot {

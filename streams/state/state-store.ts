@@ -100,6 +100,12 @@ export interface StateStore {
    */
   readonly delivery: 'atomic' | 'outbox';
 
+  /**
+   * Rows and timers beyond which a commit costs several times as much; a task ends its batch before, where it can.
+   * undefined: the size of a commit does not matter.
+   */
+  readonly commitKeysMax?: number | undefined;
+
   /** Makes `owner` the only one who can commit, and returns where to go on. */
   acquire(task: TaskId, owner: string): Promise<TaskHead>;
 
