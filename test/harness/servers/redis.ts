@@ -1,6 +1,6 @@
 /** Real Redis servers for tests: a single one, or a cluster with or without replicas. */
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createServerDirectory, freePorts, removeServerDirectory, ServerProcess } from './server-process.js';
@@ -102,6 +102,73 @@ export async function startRedisCluster(options: RedisClusterOptions = {}): Prom
     throw error;
   }
   return { nodes, addresses, directory, stop };
+}
+
+export interface RedisSentinels {
+  /** The master at the start, then its replica. */
+  readonly nodes: readonly RedisNode[];
+  /** `127.0.0.1:PORT`, one a Sentinel. */
+  readonly addresses: readonly string[];
+  readonly name: string;
+  stop(): Promise<void>;
+}
+
+/** A master with a replica and three Sentinels that fail it over; all know each other when this resolves. */
+export async function startRedisSentinels(): Promise<RedisSentinels> {
+  const directory = createServerDirectory('redis-sentinel');
+  const name = 'mymaster';
+  const [masterPort, replicaPort, ...sentinelPorts] = (await freePorts(5)) as [number, number, ...number[]];
+  const folderOf = (port: number): string => {
+    const folder = join(directory, String(port));
+    mkdirSync(folder);
+    return folder;
+  };
+  const nodes = [
+    { host: HOST, port: masterPort, process: startNode(masterPort, folderOf(masterPort), {}) },
+    {
+      host: HOST,
+      port: replicaPort,
+      process: startNode(replicaPort, folderOf(replicaPort), { settings: { replicaof: `${HOST} ${masterPort}` } }),
+    },
+  ];
+  const sentinels = sentinelPorts.map((port) => startSentinel(port, folderOf(port), { name, masterPort }));
+  const stop = async (): Promise<void> => {
+    await Promise.all([...sentinels, ...nodes.map((node) => node.process)].map((process) => process.stop()));
+    removeServerDirectory(directory);
+  };
+  try {
+    await nodes[0]!.process.ready(() => command(masterPort, 'INFO replication', /connected_slaves:1/));
+    const isWatched = /num-slaves\s+1[\s\S]*num-other-sentinels\s+2/;
+    await Promise.all(
+      sentinels.map((process, i) =>
+        process.ready(() => command(sentinelPorts[i]!, `SENTINEL master ${name}`, isWatched)),
+      ),
+    );
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { nodes, addresses: sentinelPorts.map((port) => `${HOST}:${port}`), name, stop };
+}
+
+/** A Sentinel keeps what it learns in its own configuration, so it needs a file. */
+function startSentinel(
+  port: number,
+  directory: string,
+  { name, masterPort }: { name: string; masterPort: number },
+): ServerProcess {
+  const file = join(directory, 'sentinel.conf');
+  const lines = [
+    `port ${port}`,
+    `bind ${HOST}`,
+    `dir ${directory}`,
+    `sentinel monitor ${name} ${HOST} ${masterPort} 2`,
+    `sentinel down-after-milliseconds ${name} ${NODE_TIMEOUT_MS}`,
+    `sentinel failover-timeout ${name} 10000`,
+  ];
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  const args = [file, '--sentinel'];
+  return ServerProcess.start({ name: `sentinel ${port}`, program: 'redis-server', args, directory });
 }
 
 function startNode(port: number, directory: string, { settings = {}, detached }: RedisOptions): ServerProcess {
