@@ -123,11 +123,14 @@ export interface UpProcess {
   readonly url: string;
 }
 
+/** A start takes a second or two; on a machine full of other tests it was seen to take more than half a minute. */
+const START_MS_MAX = 120_000;
+
 /** Starts `up` on a free port and waits until it is ready. */
 export async function startUp(data: string, ...args: string[]): Promise<UpProcess> {
   const process = new FreshetProcess(['up', '--port', '0', '--data', data, ...args]);
-  const url = (await process.says(/page\s+(http:\/\/\S+)\//, 30_000))[1]!;
-  await until('/readyz', async () => (await fetch(`${url}/readyz`)).ok, 30_000);
+  const url = (await process.says(/page\s+(http:\/\/\S+)\//, START_MS_MAX))[1]!;
+  await until('/readyz', async () => (await fetch(`${url}/readyz`)).ok, START_MS_MAX);
   return { process, url };
 }
 

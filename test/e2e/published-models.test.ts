@@ -11,9 +11,10 @@ afterEach(killAll);
 afterAll(removeTemporaryDirectories);
 
 const USERS = 200;
-const START_S = 1_600_000_000;
+/** An hour ago: the state of people who did nothing for long is given up. */
+const START_S = Math.floor(systemClock.now() / 1_000) - 3_600;
 
-/** People with one of four tastes; what they do lies in an hour, so that the engine's state still holds it. */
+/** People with one of four tastes. */
 function writeLog(directory: string): { file: string; mapping: string } {
   const random = seededRandom('published-e2e');
   const lines = ['user,item,time'];
