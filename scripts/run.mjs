@@ -22,7 +22,8 @@ const COMMANDS = {
   test: 'check, build, then all tests; with arguments only those tests, without the checks',
   'test:servers': 'fetch Kafka, then the tests that start real servers; --strict: a skip is a failure',
   simulation: 'the seeded simulation of crashes and faults: npm run simulation -- --seeds 1000',
-  services: 'real Kafka and Redis for development: npm run services -- start | stop | status | install',
+  chaos: 'kills and pauses on real servers, and a verifier: npm run chaos -- --seed 1 --events 100000',
+  services: 'real Kafka, Redis and ClickHouse for development: npm run services -- start | stop | status | install',
   generate: 'build, then rewrite the checked-in references (error codes, configuration)',
 };
 
@@ -47,7 +48,11 @@ async function main([command, ...args]) {
     process.exitCode = await testServers(root, args);
   } else if (command === 'simulation') {
     await runBundled('test/simulation/main.ts', args);
+  } else if (command === 'chaos') {
+    await build();
+    await runBundled('test/integration/chaos-main.ts', args);
   } else if (command === 'services') {
+    await build();
     await runBundled('test/harness/servers/services-main.ts', args);
   } else {
     await build();
@@ -62,10 +67,10 @@ async function build() {
   await withLock(root, 'build', () => buildIfNeeded(root));
 }
 
-/** Runs a program that is not part of the package: bundled on the fly, packages left where they are. */
+/** Runs a program that is not part of the package: bundled on the fly, two folders below the root as sources are. */
 async function runBundled(source, args) {
   const esbuild = await import('esbuild');
-  const outfile = join(root, 'node_modules', '.cache', 'freshet', `${source.replaceAll('/', '-')}.mjs`);
+  const outfile = join(root, 'node_modules', '.cache', `freshet-${source.replaceAll('/', '-')}.mjs`);
   const options = { bundle: true, platform: 'node', format: 'esm', packages: 'external', sourcemap: 'inline' };
   await esbuild.build({ absWorkingDir: root, entryPoints: [source], outfile, logLevel: 'warning', ...options });
   process.argv = [process.execPath, outfile, ...args];

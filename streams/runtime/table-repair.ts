@@ -20,10 +20,10 @@ export interface TableRepairOptions {
   readonly logger: Logger;
   readonly topic: string;
   readonly partition: number;
+  /** Between two looks, ms: much less than the time for which a segment stays open. */
+  readonly lookMs: number;
 }
 
-/** Between two looks: much less than the time for which a segment stays open. */
-const LOOK_MS = 5_000;
 const READ_LIMITS = { recordsMax: 2_000, bytesMax: 4 << 20 };
 
 export class TableRepair {
@@ -40,7 +40,7 @@ export class TableRepair {
 
   /** Looks now and then until `close`. */
   open(): void {
-    this.timer = this.options.clock.setInterval(LOOK_MS, () => {
+    this.timer = this.options.clock.setInterval(this.options.lookMs, () => {
       this.looking ??= this.look()
         .catch((error: unknown) => {
           const { logger, topic, partition } = this.options;

@@ -28,6 +28,8 @@ export interface TaskLoopOptions {
   readonly idleTickAfterMs: number | undefined;
   /** Least time between two looks of an idle task at its ownership and its timers, ms. */
   readonly lookMs: number;
+  /** Time between two looks of an owner for old values in its tables, ms. */
+  readonly repairMs: number;
   readonly onStopped: (error: unknown) => void;
   readonly logger: Logger;
 }
@@ -118,10 +120,10 @@ export class TaskLoop {
   private createRepairs(): TableRepair[] {
     const { log, store, clock } = this.environment;
     if (store.delivery === 'atomic') return [];
-    const { logger } = this.options;
+    const { logger, repairMs: lookMs } = this.options;
     const { partition } = this;
     const tables = this.stage.outputs.filter((topic) => log.topic(topic).class === 'table');
-    return tables.map((topic) => new TableRepair({ log, clock, logger, topic, partition }));
+    return tables.map((topic) => new TableRepair({ log, clock, logger, topic, partition, lookMs }));
   }
 
   private get isStopping(): boolean {

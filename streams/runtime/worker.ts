@@ -14,6 +14,8 @@ import type { TaskStatistics } from './task-options.js';
 import type { AnyStage, Topology } from './topology.js';
 import { Turn } from './turn.js';
 
+const TABLE_REPAIR_MS = 5_000;
+
 export type WorkerOptions = TaskLoopOptions;
 
 export class StreamWorker {
@@ -35,6 +37,7 @@ export class StreamWorker {
       task: DEFAULT_TASK_OPTIONS,
       idleTickAfterMs: 1_000,
       lookMs: IDLE_LOOK_MS,
+      repairMs: TABLE_REPAIR_MS,
       onStopped: () => undefined,
       ...options,
     };

@@ -13,10 +13,12 @@ import type { TaskOptions } from '../../streams/runtime/task-options.js';
 import type { Topology } from '../../streams/runtime/topology.js';
 import { StreamWorker } from '../../streams/runtime/worker.js';
 import { isEngineError } from '../../schemas/errors.js';
+import { taskName } from '../../streams/state/state-store.js';
 import type { StateStore, TaskId } from '../../streams/state/state-store.js';
 import { Assignment } from './assignment.js';
+import { GroupCoordinator } from './group-coordinator.js';
 import type { FaultKind } from './faults.js';
-import { Process } from './process.js';
+import { Process, SERVERS } from './process.js';
 import type { Network } from './process.js';
 import { SimulatedLog } from './simulated-log.js';
 import { SimulatedStore } from './simulated-store.js';
@@ -30,6 +32,8 @@ export interface ClusterOptions {
   readonly tasks: readonly TaskId[];
   readonly random: Random;
   readonly workers: number;
+  /** Kafka's group protocol, instead of a coordinator that tells members late and in no order. */
+  readonly hasGroupProtocol: boolean;
   readonly task: TaskOptions;
   readonly idleTickAfterMs: number;
   /** Faults that the run injects into the worker's ports, for the simulation's own tests. */
@@ -37,26 +41,30 @@ export interface ClusterOptions {
   readonly wrapLog: (log: EventLog, process: Process) => EventLog;
 }
 
+/** Tables are looked through this often: time is short here. */
+export const REPAIR_MS = 300;
 const RESTART_MS_MAX = 250;
 const PAUSE_MS_MAX = 1_200;
 const ZOMBIE_MS_MAX = 400;
+const CUT_MS_MAX = 800;
 const CLOCK_SKEW_MS_MAX = 1_500;
 
 export class Cluster {
   /** Errors that no worker should have stopped with. */
   readonly failures: string[] = [];
-  readonly assignment: Assignment;
+  readonly coordinator: Assignment | GroupCoordinator;
+  /** When a process last learned that its task was fenced, by process and task, virtual ms. */
+  private readonly fencedMs = new Map<string, number>();
   private readonly slots: (Process | undefined)[];
   private generation = 0;
   private isHealing = false;
 
   constructor(private readonly options: ClusterOptions) {
     const { random, network, log } = options;
-    this.assignment = new Assignment(
-      random.stream('assignment'),
-      network.faults,
-      (topic) => log.topic(topic).partitions,
-    );
+    const partitionsOf = (topic: string): number => log.topic(topic).partitions;
+    this.coordinator = options.hasGroupProtocol
+      ? new GroupCoordinator(network.scheduler, network.faults, partitionsOf)
+      : new Assignment(random.stream('assignment'), network.faults, partitionsOf);
     this.slots = new Array<Process | undefined>(options.workers).fill(undefined);
   }
 
@@ -71,6 +79,7 @@ export class Cluster {
       ['pause', 2.5, () => this.pauseOne()],
       ['ownershipMove', 2, () => this.moveOwnership()],
       ['wallClockJump', 0.7, () => this.jumpClock()],
+      ['networkCut', 1.5, () => this.cutNetwork()],
     ];
     if (this.options.server.delivery === 'atomic') strikes.push(['powerLoss', 1.5, () => this.losePower()]);
     else {
@@ -93,6 +102,7 @@ export class Cluster {
   heal(fresh: boolean): void {
     this.isHealing = true;
     this.options.network.faults.stop();
+    for (const process of this.slots) process?.cutFrom.clear();
     this.slots.forEach((process, slot) => {
       if (process === undefined) return;
       if (fresh) this.replace(slot, process);
@@ -109,8 +119,8 @@ export class Cluster {
     process.onStuck = (ms) => this.freeze(slot, process, ms);
     this.slots[slot] = process;
     const environment = {
-      log: wrapLog(new SimulatedLog(log, process, network, this.assignment), process),
-      store: wrapStore(new SimulatedStore(server, process), process),
+      log: wrapLog(new SimulatedLog(log, process, network, this.coordinator), process),
+      store: wrapStore(new SimulatedStore(server, process, (task) => this.audit(process, task)), process),
       clock: process,
       random: random.stream(name),
     };
@@ -118,14 +128,34 @@ export class Cluster {
       this.failures.push(`${name} stopped: ${String(error)}`);
       this.replace(slot, process);
     };
-    const logger = { ...silentLogger, warn: (_: string, { error }: LogFields = {}) => this.countFenced(error) };
+    const logger = { ...silentLogger, warn: (_: string, fields: LogFields = {}) => this.noteFenced(process, fields) };
     // A look at every turn: time is short here, and faults of ticks and owners are what is sought.
-    const worker = new StreamWorker(topology, environment, { task, idleTickAfterMs, lookMs: 0, onStopped, logger });
+    const worker = new StreamWorker(topology, environment, {
+      task,
+      idleTickAfterMs,
+      lookMs: 0,
+      repairMs: REPAIR_MS,
+      onStopped,
+      logger,
+    });
     worker.start().catch(() => this.replace(slot, process));
   }
 
-  private countFenced(error: unknown): void {
-    if (isEngineError(error, 'TASK_FENCED')) this.options.network.faults.note('fenced');
+  private noteFenced(process: Process, { task, error }: LogFields): void {
+    if (!isEngineError(error, 'TASK_FENCED')) return;
+    const { faults, scheduler } = this.options.network;
+    faults.note('fenced');
+    this.fencedMs.set(`${process.name} ${String(task)}`, scheduler.elapsedMs);
+  }
+
+  /** A task that was fenced may be acquired again only on a later word of the group. */
+  private audit(process: Process, task: TaskId): void {
+    const { coordinator } = this;
+    const fencedMs = this.fencedMs.get(`${process.name} ${taskName(task)}`);
+    if (fencedMs === undefined || !(coordinator instanceof GroupCoordinator)) return;
+    const { input } = this.options.topology.stages.find(({ name }) => name === task.stage)!;
+    if (coordinator.confirmedAt(process, input) >= fencedMs) return;
+    this.failures.push(`${process.name} acquired ${taskName(task)} though its group had not confirmed it`);
   }
 
   /** Ends a process and starts its successor after a while. */
@@ -134,7 +164,7 @@ export class Cluster {
     process.kill();
     this.slots[slot] = undefined;
     this.options.network.scheduler.after(this.options.random.int(RESTART_MS_MAX), () => {
-      this.assignment.expel(process);
+      this.expel(process);
       if (this.slots[slot] === undefined) this.startSlot(slot);
     });
   }
@@ -152,15 +182,29 @@ export class Cluster {
     const { random, network } = this.options;
     process.pause();
     const isDeclaredDead = random.float() < 0.6;
-    if (isDeclaredDead) network.scheduler.after(random.int(200), () => this.assignment.expel(process));
+    if (isDeclaredDead) network.scheduler.after(random.int(200), () => this.expel(process));
     network.scheduler.after(ms, () => {
       process.resume();
       if (isDeclaredDead) network.scheduler.after(random.int(ZOMBIE_MS_MAX), () => this.replace(slot, process));
     });
   }
 
+  /** A group protocol finds out by itself who is gone. */
+  private expel(process: Process): void {
+    if (this.coordinator instanceof Assignment) this.coordinator.expel(process);
+  }
+
+  /** A process does not reach some of its servers for a while. */
+  private cutNetwork(): void {
+    const { random, network } = this.options;
+    const process = this.slots[random.int(this.slots.length)];
+    if (process === undefined) return;
+    for (const server of SERVERS) if (random.float() < 0.5) process.cutFrom.add(server);
+    network.scheduler.after(random.int(CUT_MS_MAX), () => process.cutFrom.clear());
+  }
+
   private moveOwnership(): void {
-    this.assignment.rebalance(this.options.random.pick(this.options.topology.stages).input);
+    this.coordinator.rebalance(this.options.random.pick(this.options.topology.stages).input);
   }
 
   private jumpClock(): void {

@@ -1,11 +1,14 @@
 /**
  * Runs the simulation from the command line: `--seeds N [--from K] [--seed K] [--json]`.
  *
- * Failing seeds are told at once with the command that replays them; the last line is JSON.
+ * Failing seeds are told at once with the command that replays them; without --json the faults and the lines of the
+ * commit path that were run are told too. The last line is JSON.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FAULT_KINDS } from './faults.js';
+import { LineCoverage } from './line-coverage.js';
+import type { FileCoverage } from './line-coverage.js';
 import { describeFailure, keepFailure, runSeeds } from './seeds.js';
 
 const DEFAULT_SEEDS = 1_000;
@@ -23,6 +26,7 @@ async function main(args: readonly string[]): Promise<number> {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   const from = requireCount(values.seed ?? values.from, 'seed');
   const count = values.seed === undefined ? requireCount(values.seeds, 'seeds') : 1;
+  const coverage = values.json ? undefined : await LineCoverage.start();
   const result = await runSeeds({
     from,
     count,
@@ -36,10 +40,19 @@ async function main(args: readonly string[]): Promise<number> {
     print(`${result.records} input records and ${result.events} events in ${result.seeds} runs. Faults injected:`);
     for (const kind of FAULT_KINDS) print(`  ${kind.padEnd(24)}${String(result.faults[kind]).padStart(9)}`);
   }
+  if (coverage !== undefined) printCoverage(await coverage.stop(), print);
   const { seeds, seconds, faults } = result;
   const failed = result.failures.map(({ seed }) => seed);
   print(JSON.stringify({ seeds, failed, seconds, ...(values.json ? { faults } : {}) }));
   return failed.length === 0 ? 0 : 1;
+}
+
+function printCoverage(files: readonly FileCoverage[], print: (line: string) => void): void {
+  print('Lines of the commit path that were run:');
+  for (const { file, lines, covered, missed } of files) {
+    const share = `${covered}/${lines}`.padStart(9);
+    print(`  ${file.padEnd(34)}${share}${missed.length === 0 ? '' : `  not: ${missed.join(' ')}`}`);
+  }
 }
 
 function requireCount(text: string, option: string): number {

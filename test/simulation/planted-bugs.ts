@@ -9,8 +9,12 @@ import { TaskBatch } from '../../streams/runtime/task-batch.js';
 import { Task } from '../../streams/runtime/task.js';
 import type { Commit, CommitOutcome, StateStore, TaskHead, TaskId } from '../../streams/state/state-store.js';
 import { taskName } from '../../streams/state/state-store.js';
+import type { EventLog, OutgoingRecord } from '../../streams/log/event-log.js';
+import { TableRepair } from '../../streams/runtime/table-repair.js';
+import { TaskLoop } from '../../streams/runtime/task-loop.js';
 import { ConnectionLost } from './process.js';
 import type { Mutation } from './simulation.js';
+import { SimulatedLog } from './simulated-log.js';
 import { StoreServer } from './simulated-store.js';
 
 /** Outputs named by a counter of commits and their place in the batch. */
@@ -75,10 +79,17 @@ class PartialCommit extends StoreServer {
   }
 }
 
-/** A script that meets its limit (memory, a foreign type) half-way, and says that nothing was written. */
-class PartialScript extends PartialCommit {
+/** A script that meets the memory limit (OOM) half-way, and says that nothing was written. */
+class FullScript extends PartialCommit {
   protected override failure(): Error {
     return new EngineError('STORAGE_FULL', 'Half of it is written.');
+  }
+}
+
+/** A script that meets a key of a foreign type (WRONGTYPE) half-way; the worker is started again and goes on. */
+class ForeignTypeScript extends PartialCommit {
+  protected override failure(): Error {
+    return new EngineError('STORE_UNAVAILABLE', 'WRONGTYPE: half of it is written.');
   }
 }
 
@@ -86,9 +97,9 @@ function ownerOf(server: StoreServer, task: TaskId): string {
   return server.memory.checkpoint().tasks.get(taskName(task))?.owner ?? '';
 }
 
-/** A store with some methods replaced. */
-function changed(store: StateStore, changes: Partial<StateStore>): StateStore {
-  return new Proxy(store, {
+/** A port with some methods replaced. */
+function changed<T extends object>(port: T, changes: Partial<T>): T {
+  return new Proxy(port, {
     get(target, name) {
       const own = (changes as Record<string | symbol, unknown>)[name];
       if (own !== undefined) return own;
@@ -121,6 +132,54 @@ function forgetfulOwner(store: StateStore): StateStore {
     },
   });
 }
+
+/**
+ * An idempotent producer that gives the sequence of a send whose fate is unknown to the next records for that partition: the
+ * broker takes them for a repeat, and acknowledges what it does not store.
+ */
+function reusedSequence(log: EventLog): EventLog {
+  const unknown = new Map<string, string>();
+  const contentOf = (records: readonly OutgoingRecord[]): string =>
+    records.map(({ value, origin }) => `${Buffer.from(value).toString('latin1')} ${JSON.stringify(origin)}`).join();
+  return changed(log, {
+    async append(topic: string, records: readonly OutgoingRecord[]) {
+      const content = contentOf(records);
+      const failed = unknown.get(topic);
+      unknown.delete(topic);
+      if (failed !== undefined && failed !== content) return records.map(() => ({ partition: 0, offset: 0 }));
+      try {
+        return await log.append(topic, records);
+      } catch (error) {
+        unknown.set(topic, content);
+        throw error;
+      }
+    },
+  });
+}
+
+/** A transactional producer that does not keep the last output ids beside its outputs. */
+function forgottenIds(log: EventLog): EventLog {
+  return changed(log, {
+    append: (topic: string, records: readonly OutgoingRecord[]) =>
+      log instanceof SimulatedLog ? log.appendAnyway(topic, records) : log.append(topic, records),
+  });
+}
+
+/** A task that was fenced is acquired again at once: by a zombie as well as by its successor. */
+const zombieAcquires = (): (() => void) =>
+  replaceIn<{ place: { confirmed: () => Promise<void> } }>(TaskLoop.prototype, (original) => {
+    const dropTask = original('dropTask');
+    return {
+      dropTask() {
+        this.place = { ...this.place, confirmed: () => Promise.resolve() };
+        return Reflect.apply(dropTask, this, []);
+      },
+    };
+  });
+
+/** Nobody looks for old values that landed behind newer ones. */
+const unmendedTables = (): (() => void) =>
+  replaceIn<object>(TableRepair.prototype, () => ({ look: () => Promise.resolve() }));
 
 /** The inside of a task, as mutations see it. */
 interface TaskInside {
@@ -269,8 +328,37 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     foundAfter: 31,
   },
   {
-    name: 'a script fails half-way and its writes stay',
-    mutation: { server: (...made) => new PartialScript(...made) },
+    name: 'a script meets the memory limit half-way and its writes stay',
+    mutation: { server: (...made) => new FullScript(...made) },
     foundAfter: 1,
+  },
+  {
+    name: 'a script meets a foreign type half-way and its writes stay',
+    mutation: { server: (...made) => new ForeignTypeScript(...made) },
+    foundAfter: 1,
+  },
+  {
+    name: 'a paused zombie acquires again without asking its group',
+    mutation: { patch: zombieAcquires },
+    foundAfter: 13,
+    harm: /had not confirmed it/,
+  },
+  {
+    name: 'the sequence of a failed send is used again for other records',
+    mutation: { wrapLog: reusedSequence },
+    foundAfter: 70,
+    harm: /lost or repeated/,
+  },
+  {
+    name: 'an exact topic forgets the last ids that were sent',
+    mutation: { wrapLog: forgottenIds },
+    foundAfter: 8,
+    harm: /in the log twice/,
+  },
+  {
+    name: 'compaction keeps an old value of a table',
+    mutation: { patch: unmendedTables },
+    foundAfter: 8,
+    harm: /compaction keeps/,
   },
 ];

@@ -24,17 +24,26 @@ export interface Network {
 /** A reply that did not come, as a client library reports it: the outcome is unknown. */
 export class ConnectionLost extends Error {}
 
-interface CallOptions {
+export interface CallOptions {
   /** The effect may come after the caller has given up. */
   readonly mayBeLate?: boolean;
+  /** It does, and much later. */
+  readonly isLate?: boolean;
   /** Takes effect after all earlier ordered calls of this process, unless those came late. */
   readonly isOrdered?: boolean;
   /** The process freezes while its request is on the way, and is taken for dead. */
   readonly isStuck?: boolean;
+  /** Whom it asks: may be cut off from it. */
+  readonly server?: Server;
 }
+
+export const SERVERS = ['log', 'store', 'group'] as const;
+export type Server = (typeof SERVERS)[number];
 
 /** A caller that gives up does so after this long; the effect may come up to twice as late. */
 const GIVE_UP_MS = 120;
+/** What comes late on purpose comes as late as from a process that stood still. */
+export const VERY_LATE_MS = 1_500;
 /** A frozen process stands still for at most this long. */
 const STUCK_MS_MAX = 900;
 
@@ -45,6 +54,8 @@ export class Process implements Clock {
   clockSkewMs = 0;
   /** Called when the process freezes in the middle of a call, with the time it will stand still. */
   onStuck: (ms: number) => void = () => undefined;
+  /** Servers that this process does not reach at present, and that do not hear of it. */
+  readonly cutFrom = new Set<Server>();
   private isSevered = false;
   /** When the latest ordered call takes effect. */
   private orderedAtMs = 0;
@@ -87,19 +98,25 @@ export class Process implements Clock {
   }
 
   /** Asks for `effect`, which happens at one instant somewhere else. */
-  call<T>(effect: () => T, { mayBeLate = false, isOrdered = false, isStuck = false }: CallOptions = {}): Promise<T> {
+  call<T>(
+    effect: () => T,
+    { mayBeLate = false, isLate = false, isOrdered = false, isStuck = false, server }: CallOptions = {},
+  ): Promise<T> {
     const { scheduler, faults } = this.network;
     return new Promise<T>((resolve, reject) => {
       if (!this.alive) return;
       if (this.crashes('crashBeforeRequest')) return;
       const reply = (reaction: () => void): void => this.deliverAfter(this.delay(), reaction);
       const fail = (what: string): void => reply(() => reject(new ConnectionLost(what)));
+      const isCut = (): boolean => server !== undefined && this.cutFrom.has(server);
+      const giveUp = (): void => this.deliverAfter(GIVE_UP_MS, () => reject(new ConnectionLost('unreachable')));
+      if (isCut()) return giveUp();
       let travelMs = this.delay();
       let isGivenUp = false;
-      if (mayBeLate && faults.strikes('lateEffect')) {
+      if (isLate || (mayBeLate && faults.strikes('lateEffect'))) {
         isGivenUp = true;
         this.deliverAfter(GIVE_UP_MS, () => reject(new ConnectionLost('timed out')));
-        travelMs += GIVE_UP_MS * 2 * this.network.random.float();
+        travelMs += (isLate ? VERY_LATE_MS : GIVE_UP_MS * 2) * this.network.random.float();
       }
       if (isStuck) {
         travelMs += this.network.random.int(STUCK_MS_MAX);
@@ -113,6 +130,7 @@ export class Process implements Clock {
         if (this.isSevered) return;
         this.crashes('crashInFlight');
         if (!this.alive && faults.strikes('requestLostWithSender')) return;
+        if (isCut()) return isGivenUp ? undefined : giveUp();
         if (!isGivenUp && faults.strikes('failedBeforeEffect')) return fail('refused');
         let value: T;
         try {

@@ -20,14 +20,19 @@ import type {
 } from '../../streams/log/event-log.js';
 import { partitionFor } from '../../schemas/ids.js';
 import type { MemoryLog } from '../../streams/memory/memory-log.js';
-import type { Assignment } from './assignment.js';
 import { ConnectionLost } from './process.js';
-import type { Network, Process } from './process.js';
+import type { CallOptions, Network, Process } from './process.js';
+import { withoutSent } from './exact-topics.js';
 
 /** How far below the asked offset a read may begin: what a client had fetched before its seek. */
 const EARLY_RECORDS_MAX = 4;
 /** News of an append arrives at the latest after this long, ms. */
 const NEWS_MS_MAX = 30;
+
+/** Who works on what: a group protocol, or the loosest thing that may call itself one. */
+export interface Coordinator {
+  join(process: Process, topic: string, listener: AssignmentListener): Promise<Membership>;
+}
 
 export class SimulatedLog implements EventLog {
   readonly identity: string;
@@ -36,13 +41,13 @@ export class SimulatedLog implements EventLog {
     private readonly base: MemoryLog,
     private readonly process: Process,
     private readonly network: Network,
-    private readonly assignment: Assignment,
+    private readonly coordinator: Coordinator,
   ) {
     this.identity = base.identity;
   }
 
   createTopics(specs: readonly TopicSpec[]): Promise<void> {
-    return this.process.call(() => this.base.createTopicsNow(specs));
+    return this.ask(() => this.base.createTopicsNow(specs));
   }
 
   topic(name: string): TopicSpec {
@@ -53,16 +58,30 @@ export class SimulatedLog implements EventLog {
     return this.base.topics();
   }
 
+  private ask<T>(effect: () => T, options: CallOptions = {}): Promise<T> {
+    return this.process.call(effect, { ...options, server: 'log' });
+  }
+
   append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]> {
     // A tick alone: its sender believes that it is the owner already.
     const isTick = records.length === 1 && records[0]!.key === '';
     const isStuck = isTick && this.network.faults.strikes('stuckTick');
-    return this.process.call(() => this.appendNow(topic, records), { mayBeLate: true, isOrdered: true, isStuck });
+    // A topic that does not exist is refused by the append itself.
+    const isTable = this.base.topics().some((spec) => spec.name === topic && spec.class === 'table');
+    const isLate = isTable && this.network.faults.strikes('lateTable');
+    return this.ask(() => this.appendNow(topic, records), { mayBeLate: true, isLate, isOrdered: true, isStuck });
+  }
+
+  /** As to a topic that is not exact; for bugs on purpose. */
+  appendAnyway(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]> {
+    return this.ask(() => this.base.appendNow(topic, records), { mayBeLate: true, isOrdered: true });
   }
 
   private appendNow(topic: string, records: readonly OutgoingRecord[]): readonly AppendReceipt[] {
     const { faults, random } = this.network;
     this.base.requireAppendable(topic, records);
+    if (this.base.topic(topic).exact === true)
+      return this.base.appendNow(topic, withoutSent(this.base, topic, records));
     const groups = this.byPartition(topic, records);
     if (groups.length > 1 && faults.strikes('partialAppend')) {
       const kept = random.shuffle([...groups]).slice(0, 1 + random.int(groups.length - 1));
@@ -90,7 +109,7 @@ export class SimulatedLog implements EventLog {
   }
 
   read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {
-    return this.process.call(() => this.readNow(topic, partition, from, limits));
+    return this.ask(() => this.readNow(topic, partition, from, limits));
   }
 
   private readNow(topic: string, partition: number, from: number, limits: ReadLimits): LogBatch {
@@ -114,7 +133,7 @@ export class SimulatedLog implements EventLog {
   }
 
   bounds(topic: string, partition: number): Promise<PartitionBounds> {
-    return this.process.call(() => this.base.boundsNow(topic, partition));
+    return this.ask(() => this.base.boundsNow(topic, partition));
   }
 
   onAppend(topic: string, listener: AppendListener): () => void {
@@ -136,11 +155,11 @@ export class SimulatedLog implements EventLog {
   }
 
   join(_group: string, topic: string, listener: AssignmentListener): Promise<Membership> {
-    return this.assignment.join(this.process, topic, listener);
+    return this.coordinator.join(this.process, topic, listener);
   }
 
   clean(): Promise<number> {
-    return this.process.call(() => this.base.cleanNow());
+    return this.ask(() => this.base.cleanNow());
   }
 
   close(): Promise<void> {

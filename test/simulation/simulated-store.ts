@@ -23,7 +23,7 @@ import type {
 } from '../../streams/state/state-store.js';
 import { taskName } from '../../streams/state/state-store.js';
 import type { Random } from '../../streams/random.js';
-import type { Process } from './process.js';
+import type { CallOptions, Process } from './process.js';
 
 /** States of the past that a fall-back can choose from. */
 const HISTORY_MAX = 64;
@@ -96,47 +96,53 @@ export class SimulatedStore implements StateStore {
   constructor(
     private readonly server: StoreServer,
     private readonly process: Process,
+    private readonly onAcquire: (task: TaskId) => void = () => undefined,
   ) {
     this.delivery = server.delivery;
   }
 
+  private ask<T>(effect: () => T, options: CallOptions = {}): Promise<T> {
+    return this.process.call(effect, { ...options, server: 'store' });
+  }
+
   acquire(task: TaskId, owner: string): Promise<TaskHead> {
-    return this.process.call(() => this.server.acquire(task, owner), { mayBeLate: true });
+    this.onAcquire(task);
+    return this.ask(() => this.server.acquire(task, owner), { mayBeLate: true });
   }
 
   head(task: TaskId): Promise<TaskHead | undefined> {
-    return this.process.call(() => this.server.memory.headNow(task));
+    return this.ask(() => this.server.memory.headNow(task));
   }
 
   prefetch(task: TaskId, request: PrefetchRequest): Promise<Prefetched> {
-    return this.process.call(() => this.server.memory.prefetchNow(task, request));
+    return this.ask(() => this.server.memory.prefetchNow(task, request));
   }
 
   commit(task: TaskId, commit: Commit): Promise<CommitOutcome> {
-    return this.process.call(() => this.server.commit(task, commit), { mayBeLate: true });
+    return this.ask(() => this.server.commit(task, commit), { mayBeLate: true });
   }
 
   outbox(task: TaskId): Promise<readonly OutboxEntry[]> {
-    return this.process.call(() => outboxOf(this.server.memory, task));
+    return this.ask(() => outboxOf(this.server.memory, task));
   }
 
   trimOutbox(task: TaskId, owner: string, commitId: string): Promise<void> {
-    return this.process.call(() => this.server.trimOutbox(task, owner, commitId), { mayBeLate: true });
+    return this.ask(() => this.server.trimOutbox(task, owner, commitId), { mayBeLate: true });
   }
 
   get(task: TaskId, key: string): Promise<Buffer | undefined> {
-    return this.process.call(() => {
+    return this.ask(() => {
       const row = this.server.memory.prefetchNow(task, { keys: [key], timersBefore: -Infinity, timersMax: 0 }).rows[0];
       return row;
     });
   }
 
   async *scan(task: TaskId, range?: ScanRange): AsyncIterable<readonly [key: string, value: Buffer]> {
-    yield* await this.process.call(() => this.server.memory.rowsNow(task, range));
+    yield* await this.ask(() => this.server.memory.rowsNow(task, range));
   }
 
   async *scanTimers(task: TaskId): AsyncIterable<TimerEntry> {
-    yield* await this.process.call(() => this.server.memory.timersNow(task));
+    yield* await this.ask(() => this.server.memory.timersNow(task));
   }
 
   tasks(): Promise<readonly TaskId[]> {
@@ -144,11 +150,11 @@ export class SimulatedStore implements StateStore {
   }
 
   readDocument(name: string): Promise<string | undefined> {
-    return this.process.call(() => undefined).then(() => this.server.memory.readDocument(name));
+    return this.ask(() => undefined).then(() => this.server.memory.readDocument(name));
   }
 
   writeDocument(name: string, text: string): Promise<void> {
-    return this.process.call(() => undefined).then(() => this.server.memory.writeDocument(name, text));
+    return this.ask(() => undefined).then(() => this.server.memory.writeDocument(name, text));
   }
 
   restore(task: TaskId, content: TaskContent): Promise<void> {

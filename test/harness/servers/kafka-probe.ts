@@ -35,6 +35,16 @@ export class KafkaProbe {
     }
   }
 
+  /** Throws while a partition has fewer copies in sync than it should have. */
+  async requireInSync(): Promise<void> {
+    const { topics } = await this.admin.fetchTopicMetadata();
+    for (const { name, partitions } of topics) {
+      const behind = partitions.find(({ isr, replicas }) => isr.length < replicas.length);
+      if (behind !== undefined)
+        throw new Error(`${name}/${behind.partitionId} has ${behind.isr.length} copies in sync`);
+    }
+  }
+
   async close(): Promise<void> {
     await this.admin.disconnect();
   }

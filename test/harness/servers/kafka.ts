@@ -31,6 +31,8 @@ export interface KafkaServer {
   readonly directory: string;
   /** Waits until every running broker answers. */
   ready(): Promise<void>;
+  /** Waits until every partition has all its copies in sync. */
+  inSync(): Promise<void>;
   /** Lets go of detached servers without ending them. */
   release(): Promise<void>;
   stop(): Promise<void>;
@@ -46,6 +48,8 @@ export interface KafkaOptions {
   /** Port of a proxy in front of the (only) broker. */
   readonly proxyPort?: number;
   readonly heapMb?: number;
+  /** For runs where brokers are started again and again: a virtual machine that optimises little is up sooner. */
+  readonly isShortLived?: boolean;
   readonly detached?: boolean;
 }
 
@@ -153,6 +157,10 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
     proxiedPorts: options.proxyPort === undefined ? [] : proxied,
     directory,
     ready,
+    inSync: async () => {
+      await ready();
+      await nodes[0]!.process.ready(() => probe.requireInSync());
+    },
     release: () => probe.close(),
     stop,
   };
@@ -209,6 +217,8 @@ function properties(place: Place, options: KafkaOptions): string {
     'transaction.state.log.num.partitions': '4',
     'group.initial.rebalance.delay.ms': '0',
     'auto.create.topics.enable': 'false',
+    // Several brokers may start at once on a machine that does other things.
+    'initial.broker.registration.timeout.ms': '300000',
     // Tests set record times of their own; the cleaner must not judge them while a test runs.
     'log.retention.check.interval.ms': '3600000',
     'log.initial.task.delay.ms': '3600000',
@@ -255,8 +265,9 @@ async function format(jars: string, file: string, options: KafkaOptions): Promis
 }
 
 function launch(jars: string, file: string, place: Place, options: KafkaOptions): ServerProcess {
-  const { heapMb = HEAP_MB, detached } = options;
+  const { heapMb = HEAP_MB, isShortLived = false, detached } = options;
+  const compiler = isShortLived ? ['-XX:TieredStopAtLevel=1'] : [];
   const jvm = [`-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'];
-  const args = [...jvm, '-cp', `${jars}/*`, 'kafka.Kafka', file];
+  const args = [...jvm, ...compiler, '-cp', `${jars}/*`, 'kafka.Kafka', file];
   return ServerProcess.start({ name: `kafka ${place.id}`, program: 'java', args, directory: place.folder, detached });
 }

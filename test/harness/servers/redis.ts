@@ -20,9 +20,12 @@ export interface RedisServer extends RedisNode {
 
 export interface RedisCluster {
   readonly nodes: readonly RedisNode[];
+  readonly masters: number;
   /** `127.0.0.1:PORT`, one a node, masters first. */
   readonly addresses: readonly string[];
   readonly directory: string;
+  /** Whether all nodes run and agree, and every replica is connected to its master. */
+  isWhole(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -40,6 +43,7 @@ export interface RedisClusterOptions extends RedisOptions {
 const HOST = '127.0.0.1';
 /** A node that stays silent for this long is failed over: short, as tests wait for it. */
 const NODE_TIMEOUT_MS = 2_000;
+const CREATE_MASTERS_MIN = 3;
 const run = promisify(execFile);
 
 /** Why Redis tests cannot run here; undefined when they can. */
@@ -69,6 +73,10 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   return { host: HOST, port: port!, address: `${HOST}:${port}`, directory, process, stop };
 }
 
+/** Replicas log in as this user, which a test can turn off at a master to cut them off from it. */
+export const REPLICA_USER = 'replica';
+const USERS = ['default', REPLICA_USER].map((name) => `user ${name} on nopass ~* &* +@all\n`).join('');
+
 /** Three masters unless told otherwise; all slots are covered and all nodes agree when this resolves. */
 export async function startRedisCluster(options: RedisClusterOptions = {}): Promise<RedisCluster> {
   const { masters = 3, replicasPerMaster = 0 } = options;
@@ -79,7 +87,12 @@ export async function startRedisCluster(options: RedisClusterOptions = {}): Prom
   const nodes = ports.slice(0, count).map((port, i) => {
     const folder = join(directory, String(port));
     mkdirSync(folder);
+    const users = join(folder, 'users.acl');
+    writeFileSync(users, USERS);
     const settings = {
+      aclfile: users,
+      masteruser: REPLICA_USER,
+      masterauth: REPLICA_USER,
       'cluster-enabled': 'yes',
       'cluster-port': String(ports[count + i]),
       'cluster-node-timeout': String(NODE_TIMEOUT_MS),
@@ -95,13 +108,36 @@ export async function startRedisCluster(options: RedisClusterOptions = {}): Prom
   try {
     await Promise.all(nodes.map(({ process, port }) => process.ready(() => ping(port))));
     const replicas = ['--cluster-replicas', String(replicasPerMaster)];
-    await run('redis-cli', ['--cluster', 'create', ...addresses, ...replicas, '--cluster-yes']);
+    if (masters >= CREATE_MASTERS_MIN)
+      await run('redis-cli', ['--cluster', 'create', ...addresses, ...replicas, '--cluster-yes']);
+    else await joinByHand(nodes, ports.slice(count), replicasPerMaster);
     await Promise.all(nodes.map(({ process, port }) => process.ready(() => requireClusterOk(port, count))));
   } catch (error) {
     await stop();
     throw error;
   }
-  return { nodes, addresses, directory, stop };
+  const isWhole = async (): Promise<boolean> => {
+    await Promise.all(nodes.map(({ port }) => requireClusterOk(port, count)));
+    for (const { port } of nodes) {
+      const info = await answer(port, 'INFO replication');
+      const isConnected = info.includes('role:master') || info.includes('master_link_status:up');
+      if (!isConnected) return false;
+    }
+    const { stdout } = await run('redis-cli', ['-p', String(nodes[0]!.port), 'CLUSTER', 'NODES']);
+    return !/fail|handshake|noaddr/.test(stdout) && stdout.match(/ slave |,slave /g)?.length === count - masters;
+  };
+  return { nodes, masters, addresses, directory, isWhole, stop };
+}
+
+/** redis-cli makes no cluster of one master; such a one cannot elect a replica by itself, but can be told to. */
+async function joinByHand(nodes: readonly RedisNode[], busPorts: readonly number[], replicas: number): Promise<void> {
+  const [master] = nodes as [RedisNode];
+  await command(master.port, 'CLUSTER ADDSLOTSRANGE 0 16383', /OK/);
+  const id = (await answer(master.port, 'CLUSTER MYID')).trim();
+  for (const { port, process } of nodes.slice(1, 1 + replicas)) {
+    await command(port, `CLUSTER MEET ${HOST} ${master.port} ${busPorts[0]}`, /OK/);
+    await process.ready(() => command(port, `CLUSTER REPLICATE ${id}`, /OK/));
+  }
 }
 
 export interface RedisSentinels {
@@ -196,6 +232,10 @@ async function requireClusterOk(port: number, nodes: number): Promise<void> {
 }
 
 async function command(port: number, words: string, expected: RegExp): Promise<void> {
-  const { stdout } = await run('redis-cli', ['-p', String(port), ...words.split(' ')]);
-  if (!expected.test(stdout)) throw new Error(`Redis on port ${port} answered ${stdout.trim()} to ${words}`);
+  const answered = await answer(port, words);
+  if (!expected.test(answered)) throw new Error(`Redis on port ${port} answered ${answered.trim()} to ${words}`);
+}
+
+async function answer(port: number, words: string): Promise<string> {
+  return (await run('redis-cli', ['-p', String(port), ...words.split(' ')])).stdout;
 }

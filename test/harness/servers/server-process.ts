@@ -27,7 +27,8 @@ export interface ServerCommand {
 
 /** Time a server has to go by itself, ms; then it is killed. */
 const STOP_MS_MAX = 20_000;
-const READY_MS_MAX = 60_000;
+/** Far above what a server takes on a quiet machine: a dozen of them may start at once on two cores. */
+const READY_MS_MAX = 180_000;
 const READY_LOOK_MS = 50;
 const LOG_TAIL_CHARACTERS = 2_000;
 
@@ -51,6 +52,10 @@ export class ServerProcess {
     if (pid === undefined)
       throw new Error(`${this.command.name} could not be started: is ${this.command.program} there?`);
     return pid;
+  }
+
+  get name(): string {
+    return this.command.name;
   }
 
   get directory(): string {

@@ -1,13 +1,14 @@
 /**
  * Real servers for developers: `npm run services -- start|stop|status|install [--json]`.
  *
- * `start` leaves Kafka and Redis running on free ports and prints their addresses; `stop` ends what `start` started,
- * by the pids it noted. `install` fetches what can be fetched and says what is missing.
+ * `start` leaves Kafka, Redis and ClickHouse's interface (chDB) running on free ports and prints their addresses; `stop`
+ * ends what `start` started, by the pids it noted. `install` fetches what can be fetched and says what is missing.
  */
 import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../../streams/clock.js';
+import { type ClickhouseAddress, type ClickhouseServer, keepClickhouse, startClickhouse } from './clickhouse.js';
 import { installKafka, kafkaMissing, type KafkaServer, startKafka } from './kafka.js';
 import { type RedisCluster, redisMissing, type RedisServer, startRedis, startRedisCluster } from './redis.js';
 
@@ -15,11 +16,14 @@ interface Noted {
   readonly kafka: readonly string[];
   readonly redis: string;
   readonly redisCluster: readonly string[];
+  readonly clickhouse: ClickhouseAddress;
   readonly processes: readonly { readonly pid: number; readonly directory: string }[];
   readonly directories: readonly string[];
 }
 
 const NOTE = join(process.cwd(), '.cache', 'services.json');
+/** An action that only `start` uses. */
+const KEEP_CLICKHOUSE = 'keep-clickhouse';
 const STOP_MS_MAX = 20_000;
 const STOP_LOOK_MS = 50;
 
@@ -36,6 +40,10 @@ async function main(): Promise<number> {
   const print = (text: string): void => void process.stdout.write(`${text}\n`);
   const [action] = positionals;
   if (action === 'install') return install(print);
+  if (action === KEEP_CLICKHOUSE) {
+    await keepClickhouse(positionals[1]!);
+    return 0;
+  }
   if (action === 'stop') {
     const stopped = await stop();
     print(values.json ? JSON.stringify({ stopped }) : `${stopped} servers stopped`);
@@ -52,14 +60,15 @@ async function main(): Promise<number> {
     print(values.json ? JSON.stringify({ running: false }) : 'No services are running');
     return 1;
   }
-  const { kafka, redis, redisCluster } = noted;
-  if (values.json) print(JSON.stringify({ running: true, kafka, redis, redisCluster }));
+  const { kafka, redis, redisCluster, clickhouse } = noted;
+  if (values.json) print(JSON.stringify({ running: true, kafka, redis, redisCluster, clickhouse }));
   else
     print(
       [
         `kafka          ${kafka.join()}`,
         `redis          ${redis}`,
         `redis cluster  ${redisCluster.join() || '–'}`,
+        `clickhouse     ${clickhouse.url} (user ${clickhouse.username}, password ${clickhouse.password})`,
       ].join('\n'),
     );
   return 0;
@@ -86,7 +95,7 @@ async function start(options: { brokers: string; 'redis-masters': string; 'redis
   await installKafka();
   const masters = Number(options['redis-masters']);
   const detached = true;
-  const started: (KafkaServer | RedisServer | RedisCluster)[] = [];
+  const started: (KafkaServer | RedisServer | RedisCluster | ClickhouseServer)[] = [];
   try {
     const kafka = await startKafka({ brokers: Number(options.brokers), detached });
     started.push(kafka);
@@ -97,11 +106,15 @@ async function start(options: { brokers: string; 'redis-masters': string; 'redis
         ? undefined
         : await startRedisCluster({ masters, replicasPerMaster: Number(options['redis-replicas']), detached });
     if (cluster !== undefined) started.push(cluster);
-    const processes = [...kafka.nodes, redis, ...(cluster?.nodes ?? [])].map((node) => node.process);
+    // This very program, told to keep the database.
+    const clickhouse = await startClickhouse([process.argv[1]!, KEEP_CLICKHOUSE], detached);
+    started.push(clickhouse);
+    const processes = [...kafka.nodes, redis, ...(cluster?.nodes ?? []), clickhouse].map((node) => node.process);
     const noted: Noted = {
       kafka: kafka.brokers,
       redis: redis.address,
       redisCluster: cluster?.addresses ?? [],
+      clickhouse: clickhouse.address,
       processes: processes.map(({ pid, directory }) => ({ pid, directory })),
       directories: started.map(({ directory }) => directory),
     };

@@ -15,7 +15,7 @@ function openTable() {
     const origin = { source, operator: 'o', offset: version, index: 0 };
     log.appendNow(TOPIC, [{ key, value: Buffer.from(value), partition: 0, origin }]);
   };
-  const repair = new TableRepair({ log, clock, logger: silentLogger, topic: TOPIC, partition: 0 });
+  const repair = new TableRepair({ log, clock, logger: silentLogger, topic: TOPIC, partition: 0, lookMs: 5_000 });
   const compacted = (): string[] => {
     log.cleanNow();
     const limits = { recordsMax: Infinity, bytesMax: Infinity };
