@@ -42,7 +42,7 @@ export class BinaryType<T, D = T> {
 
   encode(value: D): Buffer {
     WRITER.openScratch();
-    this.write(value);
+    this.writeTo(value, WRITER);
     return WRITER.takeScratch();
   }
 
@@ -50,7 +50,7 @@ export class BinaryType<T, D = T> {
   encodeInto(value: D, target: Buffer, position: number): number {
     WRITER.openTarget(target, position);
     try {
-      this.write(value);
+      this.writeTo(value, WRITER);
     } catch (error) {
       if (error === TARGET_FULL) return -1;
       throw error;
@@ -79,12 +79,13 @@ export class BinaryType<T, D = T> {
     throw new EngineError('SCHEMA_INCOMPATIBLE', `${this.name} cannot be read as another version wrote it: ${faults}`);
   }
 
-  private write(value: D): void {
+  /** Writes a value where a writer stands; after an error what stands behind that is undefined. */
+  writeTo(value: D, writer: BinaryWriter): void {
     this.writeValue ??= compileWriter(this.schema.node);
     const { header } = this.options;
     try {
-      if (header !== undefined) WRITER.writeFixed(header);
-      this.writeValue(WRITER, value);
+      if (header !== undefined) writer.writeFixed(header);
+      this.writeValue(writer, value);
     } catch (error) {
       throw error === VALUE_INVALID ? this.invalid(value) : error;
     }

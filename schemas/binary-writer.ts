@@ -22,6 +22,9 @@ const SHORT_BYTES_MAX = 24;
 /** Bytes of an integer of 54 bits, the most that a zig-zag of a safe integer takes. */
 const LONG_WIDTH_MAX = 8;
 
+/** Bytes set aside for a length that is not known yet: enough for 8,191 bytes. */
+const SIZE_WIDTH = 2;
+
 const SCRATCH_BYTES_START = 4096;
 /** Scratch memory above this is given back after use, so that one large value does not stay for good. */
 const SCRATCH_BYTES_KEPT = 1_048_576;
@@ -160,6 +163,34 @@ export class BinaryWriter {
   writeBytes(value: Uint8Array): void {
     this.writeLong(value.length);
     this.writeFixed(value);
+  }
+
+  /** Starts bytes whose length is known once they are written; returns what `endSized` needs. */
+  beginSized(): number {
+    this.skip(SIZE_WIDTH);
+    return this.position;
+  }
+
+  /** Puts the length in front, in two bytes if it fits there, and returns it. */
+  endSized(start: number): number {
+    const size = this.position - start;
+    const zigzag = size * 2;
+    if (zigzag >= 1 << (7 * SIZE_WIDTH)) {
+      this.moveBehindSize(start, size);
+    } else {
+      this.bytes[start - 2] = (zigzag & 0x7f) | 0x80;
+      this.bytes[start - 1] = zigzag >>> 7;
+    }
+    return size;
+  }
+
+  private moveBehindSize(start: number, size: number): void {
+    const more = longWidth(size) - SIZE_WIDTH;
+    this.require(more);
+    this.bytes.copyWithin(start + more, start, start + size);
+    this.position = start - SIZE_WIDTH;
+    this.writeLong(size);
+    this.position = start + more + size;
   }
 
   writeFixed(value: Uint8Array): void {

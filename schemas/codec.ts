@@ -9,6 +9,7 @@
 import { AVRO_HISTORY, AVRO_SCHEMAS, type EmbeddedSchema } from './avro-schemas.js';
 import { parseSchema } from './avro.js';
 import { BinaryType } from './binary-type.js';
+import type { BinaryWriter } from './binary-writer.js';
 import { EngineError, invariant } from './errors.js';
 import { formatFingerprint, parseFingerprint } from './fingerprint.js';
 import type { AnyRecord, DraftByKind, RecordByKind, RecordKind } from './records.js';
@@ -39,6 +40,12 @@ export function encodeRecordInto<K extends RecordKind>(
   position: number,
 ): number {
   return typeOf(kind).encodeInto(draft, target, position);
+}
+
+/** As `encodeRecord`, behind what a writer has written already, for those who put records into something larger. */
+export function recordWriter<K extends RecordKind>(kind: K): (draft: DraftByKind[K], writer: BinaryWriter) => void {
+  let type: KindType | undefined;
+  return (draft, writer) => (type ??= typeOf(kind)).writeTo(draft, writer);
 }
 
 /**

@@ -12,7 +12,7 @@
  *
  *   reward of a place = clip(Σ weight(feedback), −1, 1)
  */
-import { encodeRecord } from '../../schemas/codec.js';
+import { recordWriter } from '../../schemas/codec.js';
 import { hash32 } from '../../schemas/ids.js';
 import type { Impression, Interaction, InteractionType } from '../../schemas/records.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
@@ -88,6 +88,8 @@ export function emptyRewardsState(): RewardsState {
 const FEEDBACK_MAX = 8;
 /** Positions told apart in a settled request; those beyond may be sent again. */
 const POSITION_BITS = 32;
+
+const writeReward = recordWriter('Reward');
 
 export function createRewardsOperator(config: RewardsConfig, deps: RewardsDeps): Operator<UserEvent, RewardsState> {
   return {
@@ -248,7 +250,7 @@ export function createRewardsOperator(config: RewardsConfig, deps: RewardsDeps):
       assignments: slate.assignments,
       context: slate.context,
     };
-    context.emit(deps.rewardsTopic, context.key, encodeRecord('Reward', reward));
+    context.emitRecord(deps.rewardsTopic, context.key, writeReward, reward);
   }
 
   function noteSettled(state: RewardsState, slate: PendingSlate): void {

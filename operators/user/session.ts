@@ -19,7 +19,7 @@
  *
  * One timer a person, for the session that would close first; a session that went on re-arms it when it fires.
  */
-import { encodeRecord } from '../../schemas/codec.js';
+import { recordWriter } from '../../schemas/codec.js';
 import type { Interaction } from '../../schemas/records.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
 import { carriedCategory } from './catalogue.js';
@@ -52,6 +52,8 @@ export interface SessionDeps {
   /** Physical name of the topic of closed sessions. */
   readonly sessionsTopic: string;
 }
+
+const writeSessionClosed = recordWriter('SessionClosed');
 
 export function createSessionOperator(config: SessionConfig, deps: SessionDeps): Operator<UserEvent, SessionState> {
   const { gapMs } = config;
@@ -204,7 +206,7 @@ export function createSessionOperator(config: SessionConfig, deps: SessionDeps):
       categories: session.categories.names,
       withdrawn: as.withdrawn,
     };
-    context.emit(deps.sessionsTopic, as.key, encodeRecord('SessionClosed', closed));
+    context.emitRecord(deps.sessionsTopic, as.key, writeSessionClosed, closed);
   }
 
   /** Forgets closed sessions that no record within the allowed lateness can belong to, and what is beyond the bound. */

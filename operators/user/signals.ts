@@ -10,7 +10,7 @@
  * ones never do. Pairs go one way, to the earlier item ("after this, that"): the other way doubles stage 2's input;
  * operators/README.md has the counts.
  */
-import { encodeRecord } from '../../schemas/codec.js';
+import { recordWriter } from '../../schemas/codec.js';
 import { sessionRef } from '../../schemas/ids.js';
 import type { Impression, Interaction } from '../../schemas/records.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
@@ -58,6 +58,10 @@ export interface SignalsDeps {
 const STRONG_ABOVE = 1;
 const NO_NAMES: readonly string[] = [];
 
+const writeInteraction = recordWriter('ItemInteraction');
+const writePair = recordWriter('ItemPair');
+const writeExposure = recordWriter('ItemExposure');
+
 export function createSignalsOperator(config: SignalsConfig, deps: SignalsDeps): Operator<UserEvent, never> {
   let quantized = Buffer.alloc(0);
   return {
@@ -100,7 +104,7 @@ export function createSignalsOperator(config: SignalsConfig, deps: SignalsDeps):
       space: embedding === undefined ? null : embedding.space,
       userVector: embedding === undefined ? null : quantize(embedding.vector),
     };
-    context.emit(deps.itemEventsTopic, record.itemId, encodeRecord('ItemInteraction', signal));
+    context.emitRecord(deps.itemEventsTopic, record.itemId, writeInteraction, signal);
   }
 
   function segmentsOf(profile: ProfileState): readonly string[] {
@@ -135,7 +139,7 @@ export function createSignalsOperator(config: SignalsConfig, deps: SignalsDeps):
     context: Context,
   ): void {
     const pair = { itemId, otherItemId, ts: context.time, weight, following };
-    context.emit(deps.itemEventsTopic, itemId, encodeRecord('ItemPair', pair));
+    context.emitRecord(deps.itemEventsTopic, itemId, writePair, pair);
   }
 
   function emitExposures(record: Impression, context: Context): void {
@@ -143,7 +147,7 @@ export function createSignalsOperator(config: SignalsConfig, deps: SignalsDeps):
     for (let i = 0; i < slate.length && i < config.exposuresMax; i++) {
       const { itemId, position } = slate[i]!;
       const exposure = { itemId, ts: context.time, position, placement };
-      context.emit(deps.itemEventsTopic, itemId, encodeRecord('ItemExposure', exposure));
+      context.emitRecord(deps.itemEventsTopic, itemId, writeExposure, exposure);
     }
   }
 }

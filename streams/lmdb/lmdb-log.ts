@@ -23,9 +23,11 @@ import type {
   ReadLimits,
   TopicSpec,
 } from '../log/event-log.js';
+import { PackedRecords } from '../log/packed-records.js';
 import { partitionNotEmpty, requirePartition, settled, TOMBSTONE_GRACE_MS } from '../memory/memory-log.js';
 import { TopicRegistry } from '../memory/topic-registry.js';
 import type { Random } from '../random.js';
+import type { OutputBatch } from '../state/state-store.js';
 import { decodeAppend, encodeAppend } from './appended-entry.js';
 import { BatchCache } from './batch-cache.js';
 import type { Environment } from './environment.js';
@@ -159,16 +161,35 @@ export class LmdbLog implements EventLog {
   }
 
   /** Adds checked outputs of a task, whose values must not change any more, within the write that moves its state. */
-  stageOutputs(topic: string, records: readonly OutgoingRecord[]): void {
-    const partitions = this.partitions.get(topic)!;
+  stageOutputs(outputs: OutputBatch): void {
+    const partitions = this.partitions.get(outputs.topic)!;
     const timestamp = Math.floor(this.options.clock.now());
-    for (const record of records) this.stageAt(partitions[placeOf(record, partitions.length)]!, record, timestamp);
+    if (outputs instanceof PackedRecords) {
+      outputs.byPartition.forEach((batches, partition) => {
+        const target = partitions[partition]!;
+        if (batches.length > 0) this.grows(target);
+        for (const batch of batches) target.stagePacked(batch, timestamp);
+      });
+      return;
+    }
+    for (const record of outputs.records) {
+      this.stageAt(partitions[placeOf(record, partitions.length)]!, record, timestamp);
+    }
+  }
+
+  /** Throws what makes outputs unfit for their topic. Packed ones were checked when they were packed. */
+  requireStageable(outputs: OutputBatch): void {
+    if (!(outputs instanceof PackedRecords)) this.requireAppendable(outputs.topic, outputs.records);
   }
 
   private stageAt(target: LogPartition, record: OutgoingRecord, timestamp: number): number {
+    this.grows(target);
+    return target.stage(record, timestamp);
+  }
+
+  private grows(target: LogPartition): void {
     this.environment.changes(target);
     this.registry.notifyAppended(target.topic, target.partition);
-    return target.stage(record, timestamp);
   }
 
   async beginAt(topic: string, partition: number, offset: number): Promise<void> {
@@ -195,6 +216,10 @@ export class LmdbLog implements EventLog {
 
   onAppend(topic: string, listener: AppendListener): () => void {
     return this.registry.onAppend(topic, listener);
+  }
+
+  wantsHints(topic: string): boolean {
+    return this.registry.wantsHints(topic);
   }
 
   sendHints(topic: string, hints: readonly Hint[]): void {
@@ -234,6 +259,11 @@ export class LmdbLog implements EventLog {
   async close(): Promise<void> {
     await this.cleaning;
   }
+}
+
+/** Bytes of outputs in a transaction, roughly. */
+export function sizeOfOutputs(outputs: OutputBatch): number {
+  return outputs instanceof PackedRecords ? outputs.bytes : sizeOf(outputs.records);
 }
 
 export function sizeOf(records: readonly OutgoingRecord[]): number {

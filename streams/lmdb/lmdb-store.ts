@@ -25,10 +25,11 @@ import type {
 import { taskName } from '../state/state-store.js';
 import type { Environment } from './environment.js';
 import type { LmdbLog } from './lmdb-log.js';
-import { sizeOf } from './lmdb-log.js';
+import { sizeOfOutputs } from './lmdb-log.js';
 import {
   documentKey,
   headKey,
+  requireRowKey,
   rowKey,
   rowKeyText,
   ROWS_END,
@@ -106,20 +107,19 @@ export class LmdbStore implements StateStore {
   async commit(id: TaskId, commit: Commit): Promise<CommitOutcome> {
     const task = this.tasksByName.get(taskName(id));
     if (task === undefined) throw taskFenced(id, 'it was never acquired, or was dropped');
-    for (const { topic, records } of commit.outputs) this.log.requireAppendable(topic, records);
-    const puts = commit.puts.map(([key, value]) => [rowKey(key), value] as const);
-    const deletes = commit.deletes.map(rowKey);
+    for (const outputs of commit.outputs) this.log.requireStageable(outputs);
+    for (const [key] of commit.puts) requireRowKey(key);
     // Everything that can be refused was, before the first change.
     const stage = (): CommitOutcome => {
       if (isApplied(id, task.current, commit)) return 'already-applied';
-      for (const [key, value] of puts) task.table.put(key, value);
-      for (const key of deletes) task.table.remove(key);
+      for (const [key, value] of commit.puts) task.table.put(rowKey(key), value);
+      for (const key of commit.deletes) task.table.remove(rowKey(key));
       for (const timer of commit.timersRemoved) task.table.remove(timerKey(timer));
       for (const timer of commit.timersAdded) {
         task.table.put(timerKey(timer), TIMER_VALUE);
         task.timersFrom = Math.min(task.timersFrom, timer.time);
       }
-      for (const { topic, records } of commit.outputs) this.log.stageOutputs(topic, records);
+      for (const outputs of commit.outputs) this.log.stageOutputs(outputs);
       const head = copyHead({ commitId: commit.next, offset: commit.offset, meta: commit.meta });
       this.putHead(task, { owner: commit.owner, head });
       return 'committed';
@@ -244,7 +244,7 @@ function dueTimers(task: Task, request: PrefetchRequest): TimerEntry[] {
 function sizeOfCommit(commit: Commit): number {
   let bytes = commit.meta.length + ROW_OVERHEAD_BYTES;
   for (const [key, value] of commit.puts) bytes += key.length + value.length + ROW_OVERHEAD_BYTES;
-  for (const { records } of commit.outputs) bytes += sizeOf(records);
+  for (const outputs of commit.outputs) bytes += sizeOfOutputs(outputs);
   return bytes + (commit.deletes.length + commit.timersAdded.length + commit.timersRemoved.length) * ROW_OVERHEAD_BYTES;
 }
 

@@ -10,10 +10,9 @@
  */
 import type { Clock } from '../clock.js';
 import type { LogRecord, TopicSpec } from '../log/event-log.js';
-import { decodeBatch, encodeBatch, readBatchHeader } from '../log/record-batch.js';
+import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX, decodeBatch, encodeBatch, readBatchHeader } from '../log/record-batch.js';
 import type { Environment } from './environment.js';
 import type { LogCatalogue } from './log-catalogue.js';
-import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX } from './log-partition.js';
 import type { LogPartition } from './log-partition.js';
 import { uint48 } from './table.js';
 

@@ -11,7 +11,7 @@
  * record while the process lives.
  */
 import type { LogBatch, LogRecord, OutgoingRecord, PartitionBounds, ReadLimits, TopicSpec } from '../log/event-log.js';
-import { RecordBatchWriter } from '../log/record-batch.js';
+import { decodeBatch, placeBatch, readBatchHeader, RecordBatchWriter } from '../log/record-batch.js';
 import { lowerBound } from '../memory/key-order.js';
 import { offsetOutOfRange } from '../memory/memory-log.js';
 import type { BatchCache } from './batch-cache.js';
@@ -19,9 +19,8 @@ import { StoredBatch } from './batch-cache.js';
 import { bufferOf, uint48 } from './table.js';
 import type { Participant, Table } from './table.js';
 
-/** Beyond these a new batch begins: a reader decodes a batch as a whole, and compaction rewrites it as a whole. */
-export const BATCH_BYTES_MAX = 1_048_576;
-export const BATCH_RECORDS_MAX = 4_096;
+/** Packed batches up to this join others until the flush: a row costs about as much as so many records. */
+const JOINED_RECORDS_MAX = 16;
 /** A few readers walk through a partition at different places, each returning to its batch several times. */
 const VISITED_MAX = 4;
 /** Records held as objects before they are sealed: those of a bulk write should die young. */
@@ -73,6 +72,18 @@ export class LogPartition implements Participant {
     this.stagedBytes += value.length;
     if (this.staged.length >= STAGED_RECORDS_MAX || this.stagedBytes >= STAGED_BYTES_MAX) this.seal();
     return offset;
+  }
+
+  /** As `stage`, for records that were packed already. The buffer belongs to the partition from now on. */
+  stagePacked(packed: Buffer, timestamp: number): void {
+    if (readBatchHeader(packed).count <= JOINED_RECORDS_MAX) {
+      for (const record of decodeBatch(packed)) this.stage(record, timestamp);
+      return;
+    }
+    this.seal();
+    const { lastOffset } = placeBatch(packed, this.end, timestamp);
+    this.end = lastOffset + 1;
+    this.sealed.push(new StoredBatch(packed));
   }
 
   private seal(): void {

@@ -28,6 +28,11 @@ export function rowKey(key: string): Buffer {
   return prefixed(ROW, key);
 }
 
+/** Throws EVENT_INVALID for a key that is too long for a row. */
+export function requireRowKey(key: string): void {
+  if (key.length > SAFE_LENGTH) requireKeyLength(Buffer.byteLength(key) + 1, key);
+}
+
 export function rowKeyText(bytes: Buffer): string {
   return bytes.toString('utf8', 1);
 }
@@ -71,8 +76,8 @@ export function documentKey(name: string): Buffer {
 }
 
 function prefixed(prefix: number, text: string): Buffer {
+  requireRowKey(text);
   const length = Buffer.byteLength(text);
-  if (text.length > SAFE_LENGTH) requireKeyLength(length + 1, text);
   const bytes = Buffer.allocUnsafe(length + 1);
   bytes[0] = prefix;
   bytes.write(text, 1);

@@ -144,6 +144,9 @@ export interface EventLog {
   /** Calls back soon after records were appended to the topic; may be called without cause. Returns unsubscribe. */
   onAppend(topic: string, listener: AppendListener): () => void;
 
+  /** Whether anybody would get a hint now; absent: somebody may. */
+  wantsHints?(topic: string): boolean;
+
   /** Sends a hint on a topic of class `hint`. Returns at once; may lose it. */
   sendHints(topic: string, hints: readonly Hint[]): void;
 

@@ -17,6 +17,10 @@ import { BinaryWriter, VALUE_INVALID } from '../../schemas/binary-writer.js';
 import { EngineError, invariant } from '../../schemas/errors.js';
 import type { LogRecord, Origin } from './event-log.js';
 
+/** Beyond these a new batch begins: a reader decodes a batch as a whole, and compaction rewrites it as a whole. */
+export const BATCH_BYTES_MAX = 1_048_576;
+export const BATCH_RECORDS_MAX = 4_096;
+
 const VERSION = 1;
 const HEADER_BYTES = 38;
 /** The checksum covers everything behind itself. */
@@ -63,11 +67,41 @@ export class RecordBatchWriter {
 
   /** Adds a record behind all others. Throws EVENT_INVALID, with nothing added, for a key that is not Unicode. */
   add(offset: number, timestamp: number, record: BatchEntry): void {
+    this.addHead(offset, timestamp, record.key, record.origin);
+    this.writer.writeBytes(record.value);
+    this.addTail(offset, timestamp, record.origin);
+  }
+
+  /**
+   * As `add`, for a value that is written where it will stand; returns its size. What `write` throws is passed on,
+   * with nothing added.
+   */
+  addWritten<T>(
+    place: { readonly offset: number; readonly timestamp: number },
+    entry: { readonly key: string; readonly origin: Origin },
+    write: (value: T, writer: BinaryWriter) => void,
+    value: T,
+  ): number {
+    const { writer } = this;
+    const start = this.addHead(place.offset, place.timestamp, entry.key, entry.origin);
+    const valueAt = writer.beginSized();
+    try {
+      write(value, writer);
+    } catch (error) {
+      writer.position = start;
+      throw error;
+    }
+    const size = writer.endSized(valueAt);
+    this.addTail(place.offset, place.timestamp, entry.origin);
+    return size;
+  }
+
+  /** Returns where the record starts. */
+  private addHead(offset: number, timestamp: number, key: string, origin: Origin | undefined): number {
     if (this.count === 0) this.begin(offset, timestamp);
-    invariant(offset >= this.nextOffset, `Offset ${offset} was added behind offset ${this.nextOffset - 1}`);
+    if (offset < this.nextOffset) invariant(false, 'an offset was added behind a later one', { offset });
     const { writer } = this;
     const start = writer.position;
-    const { key, value, origin } = record;
     const gap = offset - this.nextOffset;
     const step = timestamp - this.timestamp;
     writer.writeByte((gap > 0 ? HAS_GAP : 0) | (step !== 0 ? HAS_STEP : 0) | (origin === undefined ? 0 : HAS_ORIGIN));
@@ -79,7 +113,10 @@ export class RecordBatchWriter {
       writer.position = start;
       throw error === VALUE_INVALID ? keyInvalid(key) : error;
     }
-    writer.writeBytes(value);
+    return start;
+  }
+
+  private addTail(offset: number, timestamp: number, origin: Origin | undefined): void {
     if (origin !== undefined) this.writeOrigin(origin);
     this.nextOffset = offset + 1;
     this.timestamp = timestamp;
@@ -120,16 +157,30 @@ export class RecordBatchWriter {
     this.operators.write(writer);
     const batch = writer.takeScratch();
     batch[0] = VERSION;
-    batch.writeUInt32LE(this.count, 6);
-    batch.writeUIntLE(this.baseOffset, 10, 6);
-    batch.writeUIntLE(this.nextOffset - 1, 16, 6);
-    batch.writeUIntLE(this.firstTimestamp, 22, 6);
-    batch.writeUIntLE(this.lastTimestamp, 28, 6);
     batch.writeUInt32LE(namesAt, 34);
-    batch.writeUInt32LE(crc32(batch.subarray(CHECKED_FROM)), 2);
+    const { count, baseOffset, firstTimestamp, lastTimestamp } = this;
+    writeHeader(batch, { count, baseOffset, lastOffset: this.nextOffset - 1, firstTimestamp, lastTimestamp });
     this.count = 0;
     return batch;
   }
+}
+
+/** Gives a batch whose offsets and timestamps start at 0 its place, in its own buffer; all records get one timestamp. */
+export function placeBatch(batch: Buffer, baseOffset: number, timestamp: number): BatchHeader {
+  const count = batch.readUInt32LE(6);
+  const lastOffset = baseOffset + count - 1;
+  const header = { count, baseOffset, lastOffset, firstTimestamp: timestamp, lastTimestamp: timestamp };
+  writeHeader(batch, header);
+  return header;
+}
+
+function writeHeader(batch: Buffer, header: BatchHeader): void {
+  batch.writeUInt32LE(header.count, 6);
+  batch.writeUIntLE(header.baseOffset, 10, 6);
+  batch.writeUIntLE(header.lastOffset, 16, 6);
+  batch.writeUIntLE(header.firstTimestamp, 22, 6);
+  batch.writeUIntLE(header.lastTimestamp, 28, 6);
+  batch.writeUInt32LE(crc32(batch.subarray(CHECKED_FROM)), 2);
 }
 
 /** Numbers names in the order of their first use. */

@@ -210,6 +210,10 @@ export class MemoryLog implements EventLog {
     return this.registry.onAppend(topic, listener);
   }
 
+  wantsHints(topic: string): boolean {
+    return this.registry.wantsHints(topic);
+  }
+
   sendHints(topic: string, hints: readonly Hint[]): void {
     this.registry.sendHints(topic, hints);
   }

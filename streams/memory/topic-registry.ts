@@ -111,9 +111,13 @@ export class TopicRegistry {
     return subscribe(this.hintListeners, topic, listener);
   }
 
+  wantsHints(topic: string): boolean {
+    return (this.hintListeners.get(topic)?.size ?? 0) > 0;
+  }
+
   sendHints(topic: string, hints: readonly Hint[]): void {
     this.topic(topic);
-    if (hints.length === 0 || !this.hintListeners.has(topic)) return;
+    if (hints.length === 0 || !this.wantsHints(topic)) return;
     queueMicrotask(() => {
       for (const listener of [...(this.hintListeners.get(topic) ?? [])]) listener(hints);
     });

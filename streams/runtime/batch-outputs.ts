@@ -5,17 +5,23 @@
  * a rollback cuts batches elsewhere and must still name every output the same.
  */
 import { EngineError } from '../../schemas/errors.js';
-import type { Hint, OutgoingRecord } from '../log/event-log.js';
+import type { EventLog, Hint, OutgoingRecord } from '../log/event-log.js';
+import { PackedRecords } from '../log/packed-records.js';
+import type { PackedOrigin, ValueWriter } from '../log/packed-records.js';
 import type { OutputBatch } from '../state/state-store.js';
 
 /** A feed names at most so many events as its cause. */
 const HINT_EVENT_IDS_MAX = 32;
 
+/** What is asked of the log about topics. */
+type OutputLog = Pick<EventLog, 'topic' | 'wantsHints'>;
+
 export class BatchOutputs {
   private readonly allowed: ReadonlySet<string>;
-  private events = new Map<string, OutgoingRecord[]>();
+  private events = new Map<string, PackedRecords>();
   private tables = new Map<string, Map<string, OutgoingRecord>>();
-  private hints = new Map<string, Map<string, { offset: number; eventIds: string[] }>>();
+  /** By topic; undefined where nobody listens. */
+  private hints = new Map<string, Map<string, { offset: number; eventIds: string[] }> | undefined>();
   /** Value bytes of events and tables so far. */
   bytes = 0;
   eventCount = 0;
@@ -24,11 +30,13 @@ export class BatchOutputs {
     topics: readonly string[],
     private readonly source: string,
     private readonly partition: number,
+    private readonly log: OutputLog,
   ) {
     this.allowed = new Set(topics);
   }
 
   reset(): void {
+    for (const records of this.events.values()) records.discard();
     this.events = new Map();
     this.tables = new Map();
     this.hints = new Map();
@@ -36,16 +44,18 @@ export class BatchOutputs {
     this.eventCount = 0;
   }
 
-  event(topic: string, key: string, value: Uint8Array, operator: string, offset: number, index: number): void {
-    let records = this.events.get(topic);
-    if (records === undefined) {
-      this.requireAllowed(topic, operator);
-      records = [];
-      this.events.set(topic, records);
-    }
-    records.push({ key, value, origin: { source: this.source, operator, offset, index } });
-    this.bytes += value.length;
+  /** Takes the value's bytes from `write`, now. Throws EVENT_INVALID for a key that is not Unicode. */
+  event<T>(topic: string, key: string, write: ValueWriter<T>, value: T, origin: PackedOrigin): void {
+    const records = this.events.get(topic) ?? this.openEvents(topic, origin.operator);
+    this.bytes += records.addWritten(key, write, value, origin);
     this.eventCount++;
+  }
+
+  private openEvents(topic: string, operator: string): PackedRecords {
+    this.requireAllowed(topic, operator);
+    const records = new PackedRecords(topic, this.log.topic(topic).partitions, this.source);
+    this.events.set(topic, records);
+    return records;
   }
 
   /** The origin tells followers the version of the value, also of a withdrawn one, which has no bytes to carry it. */
@@ -64,9 +74,11 @@ export class BatchOutputs {
   hint(topic: string, key: string, eventId: string, version: number, operator: string): void {
     let hints = this.hints.get(topic);
     if (hints === undefined) {
+      if (this.hints.has(topic)) return;
       this.requireAllowed(topic, operator);
-      hints = new Map();
+      hints = this.log.wantsHints?.(topic) === false ? undefined : new Map();
       this.hints.set(topic, hints);
+      if (hints === undefined) return;
     }
     const hint = hints.get(key);
     if (hint === undefined) {
@@ -80,17 +92,20 @@ export class BatchOutputs {
 
   /**
    * Events before tables, topics in the order in which they were first written to. Values of a table rise in version, as
-   * they do from commit to commit: so a late sender's can be told from others (TableRepair).
+   * they do from commit to commit: so a late sender's can be told from others (TableRepair). Nothing can be added
+   * afterwards.
    */
   batches(): OutputBatch[] {
     const batches: OutputBatch[] = [];
-    for (const [topic, records] of this.events) batches.push({ topic, records });
+    for (const records of this.events.values()) batches.push(records.finish());
+    this.events.clear();
     for (const [topic, values] of this.tables) batches.push({ topic, records: [...values.values()].sort(byVersion) });
     return batches;
   }
 
   *hintBatches(): Iterable<{ topic: string; hints: Hint[] }> {
     for (const [topic, hints] of this.hints) {
+      if (hints === undefined) continue;
       yield { topic, hints: [...hints].map(([key, hint]) => ({ key, partition: this.partition, ...hint })) };
     }
   }

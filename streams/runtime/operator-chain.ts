@@ -5,7 +5,8 @@
  * Everything an operator does lands in three places that are committed together: rows, timers, outputs.
  */
 import { invariant } from '../../schemas/errors.js';
-import type { TimerEntry } from '../state/state-store.js';
+import { writeFixed } from '../log/packed-records.js';
+import type { ValueWriter } from '../log/packed-records.js';
 import type { BatchOutputs } from './batch-outputs.js';
 import type { AnyOperator, Context, ExportedCell, Operator } from './operator.js';
 import { RowCell } from './row.js';
@@ -44,7 +45,7 @@ export class OperatorChain implements Context {
     private readonly layout: CellLayout,
     private readonly timers: TimerQueue,
     private readonly outputs: BatchOutputs,
-    private readonly onTouched: (row: Row) => void,
+    private readonly touched: Row[],
     partition: number,
   ) {
     this.partition = partition;
@@ -78,7 +79,7 @@ export class OperatorChain implements Context {
   emitFromRuntime(topic: string, key: string, value: Uint8Array, offset: number): void {
     this.countFrom(offset);
     const index = this.counts[this.operators.length]!++;
-    this.outputs.event(topic, key, value, RUNTIME_OPERATOR, offset, index);
+    this.outputs.event(topic, key, writeFixed, value, { operator: RUNTIME_OPERATOR, offset, index });
   }
 
   process(record: unknown, row: Row, time: number, offset: number): void {
@@ -129,12 +130,19 @@ export class OperatorChain implements Context {
   private note(row: Row): void {
     row.changed = false;
     row.version = this.offset;
-    this.onTouched(row);
+    if (row.isTouched) return;
+    row.isTouched = true;
+    this.touched.push(row);
   }
 
   emit(topic: string, key: string, value: Uint8Array): void {
+    this.emitRecord(topic, key, writeFixed, value);
+  }
+
+  emitRecord<T>(topic: string, key: string, write: ValueWriter<T>, record: T): void {
     const index = this.counts[this.current]!++;
-    this.outputs.event(topic, key, value, this.operators[this.current]!.name, this.offset, index);
+    const operator = this.operators[this.current]!.name;
+    this.outputs.event(topic, key, write, record, { operator, offset: this.offset, index });
   }
 
   publishLater(): void {
@@ -165,19 +173,22 @@ export class OperatorChain implements Context {
   }
 
   setTimer(time: number): void {
-    this.timers.set(this.timer(time));
+    this.requireTime(time);
+    this.timers.set(time, this.operators[this.current]!.name, this.timerKey);
   }
 
   clearTimer(time: number): void {
-    this.timers.clear(this.timer(time));
+    this.requireTime(time);
+    this.timers.clear(time, this.operators[this.current]!.name, this.timerKey);
   }
 
-  private timer(time: number): TimerEntry {
-    if (!Number.isSafeInteger(time)) {
-      invariant(false, 'a timer needs an integral time in ms', { time, key: this.key });
-    }
-    const operator = this.operators[this.current]!;
-    return { time, operator: operator.name, key: operator.scope === 'partition' ? PARTITION_KEY : this.key };
+  private requireTime(time: number): void {
+    if (Number.isSafeInteger(time)) return;
+    invariant(false, 'a timer needs an integral time in ms', { time, key: this.key });
+  }
+
+  private get timerKey(): string {
+    return this.operators[this.current]!.scope === 'partition' ? PARTITION_KEY : this.key;
   }
 
   stop(): void {

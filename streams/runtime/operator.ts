@@ -49,6 +49,8 @@ export interface Context {
 
   /** Sends an `event` output; identified by (input offset, operator, emission index). */
   emit(topic: string, key: string, value: Uint8Array): void;
+  /** As `emit`, for a value that `write` puts where it is kept, during the call: spares a buffer and a copy. */
+  emitRecord<T>(topic: string, key: string, write: (record: T, writer: BinaryWriter) => void, record: T): void;
   /** Publishes a table value, to the partition of the same number; within a batch the last one of a key wins. */
   publish(topic: string, key: string, value: Uint8Array): void;
   /**

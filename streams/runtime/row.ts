@@ -29,6 +29,8 @@ export class Row implements RowContent {
   version: number;
   /** Set by every change; cleared by whoever has taken note of it. */
   changed = false;
+  /** The running batch has it on its list of rows to store. */
+  isTouched = false;
   stored: Buffer | undefined;
   /** Commits that stored the row since it was loaded. */
   private commits = 0;
@@ -139,6 +141,7 @@ export class Row implements RowContent {
 
   /** The stored form, or undefined when nothing is left. States of a row that is seldom met are given up with it. */
   encode(): Buffer | undefined {
+    this.isTouched = false;
     this.stored = draft.assemble(this);
     if (++this.commits < COMMITS_TO_STAY_LIVE) this.dropStates();
     return this.stored;

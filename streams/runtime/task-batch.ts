@@ -64,7 +64,7 @@ export class TaskBatch {
   readonly chain: OperatorChain;
   readonly faults: TaskFaults;
   /** Rows to be stored. */
-  readonly touched = new Set<Row>();
+  readonly touched: Row[] = [];
   private readonly layout: CellLayout;
   private readonly input: InputReader;
   private readonly hasPartitionCells: boolean;
@@ -76,9 +76,8 @@ export class TaskBatch {
     this.cache = new RowCache(options.cacheBytesMax);
     const source = `${log.identity}/${stage.input}/${id.partition}`;
     const topics = stage.deadLetters === undefined ? stage.outputs : [...stage.outputs, stage.deadLetters];
-    this.outputs = new BatchOutputs(topics, source, id.partition);
-    const onTouched = (row: Row): void => void this.touched.add(row);
-    this.chain = new OperatorChain(this.layout, this.timers, this.outputs, onTouched, id.partition);
+    this.outputs = new BatchOutputs(topics, source, id.partition, log);
+    this.chain = new OperatorChain(this.layout, this.timers, this.outputs, this.touched, id.partition);
     this.faults = new TaskFaults(stage, id, statistics, (...output) => this.chain.emitFromRuntime(...output));
     this.input = new InputReader(stage, id.partition, log);
   }
@@ -96,7 +95,7 @@ export class TaskBatch {
   async run(head: TaskHead, recordsMax: number): Promise<BatchEnd | undefined> {
     const { options } = this.parts;
     this.outputs.reset();
-    this.touched.clear();
+    this.touched.length = 0;
     this.timers.begin();
     let offset = head.offset;
     let records = 0;
@@ -127,7 +126,7 @@ export class TaskBatch {
     const { options, store } = this.parts;
     if (this.outputs.bytes > options.outputBytesMax) return true;
     const { commitKeysMax = Infinity } = store;
-    return this.touched.size + this.timers.changes > commitKeysMax - KEYS_OF_A_RECORD;
+    return this.touched.length + this.timers.changes > commitKeysMax - KEYS_OF_A_RECORD;
   }
 
   /** Loads what the chunk needs in one round trip: rows of its keys, timers that its event times make due. */

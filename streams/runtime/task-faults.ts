@@ -13,7 +13,7 @@ import type { TaskStatistics } from './task-options.js';
 import type { AnyStage } from './topology.js';
 
 /** Not the record's fault: our bugs, and an older build over newer state, which would turn every record away. */
-const NEVER_ABSORBED = ['INVARIANT_VIOLATED', 'TOPOLOGY_INVALID', 'STATE_VERSION_UNKNOWN'] as const;
+const NEVER_ABSORBED = ['INVARIANT_VIOLATED', 'TOPOLOGY_INVALID', 'TOPIC_UNKNOWN', 'STATE_VERSION_UNKNOWN'] as const;
 
 /** A record, or the key of a timer, where it went wrong. */
 export interface FaultPlace {

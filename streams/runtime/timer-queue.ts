@@ -15,11 +15,15 @@ interface Slot extends TimerEntry {
   /** It is to be there after the batch. */
   isSet: boolean;
   isQueued: boolean;
+  /** Another timer of the same key. */
+  readonly next: Slot | undefined;
 }
 
 export class TimerQueue {
   private readonly heap: Slot[] = [];
-  private slots = new Map<string, Slot[]>();
+  /** All there are, and by key the one that came last. */
+  private slots: Slot[] = [];
+  private byKey = new Map<string, Slot>();
   /** About as many timers as the commit will add and remove. */
   changes = 0;
   /** All stored timers with time < horizon are here. */
@@ -29,7 +33,8 @@ export class TimerQueue {
   /** Starts a batch; nothing is in reach. */
   begin(): void {
     this.heap.length = 0;
-    this.slots = new Map();
+    this.slots = [];
+    this.byKey = new Map();
     this.changes = 0;
     this.horizon = -Infinity;
     this.last = undefined;
@@ -43,20 +48,20 @@ export class TimerQueue {
     this.horizon = horizon;
     this.last = last;
     for (const timer of due) {
-      const known = this.find(timer);
-      if (known === undefined) this.push(this.add(timer, true));
+      const known = this.find(timer.time, timer.operator, timer.key);
+      if (known === undefined) this.push(this.add(timer.time, timer.operator, timer.key, true));
       else known.isStored = true;
     }
   }
 
-  set(timer: TimerEntry): void {
-    const slot = this.find(timer) ?? this.addChange(timer);
+  set(time: number, operator: string, key: string): void {
+    const slot = this.find(time, operator, key) ?? this.addChange(time, operator, key);
     slot.isSet = true;
     if (!slot.isQueued) this.push(slot);
   }
 
-  clear(timer: TimerEntry): void {
-    const slot = this.find(timer) ?? this.addChange(timer);
+  clear(time: number, operator: string, key: string): void {
+    const slot = this.find(time, operator, key) ?? this.addChange(time, operator, key);
     slot.isSet = false;
   }
 
@@ -76,39 +81,30 @@ export class TimerQueue {
 
   /** Timers to add to the store; one that is there already is not among them unless it lies beyond the horizon. */
   get additions(): readonly TimerEntry[] {
-    return this.entries((slot) => slot.isSet && !slot.isStored);
+    return this.slots.filter((slot) => slot.isSet && !slot.isStored);
   }
 
   /** Timers to remove from the store; of those out of reach it is not known whether they are in it. */
   get removals(): readonly TimerEntry[] {
-    return this.entries((slot) => !slot.isSet && (slot.isStored || !this.isInReach(slot)));
+    return this.slots.filter((slot) => !slot.isSet && (slot.isStored || !this.isInReach(slot)));
   }
 
-  private entries(isWanted: (slot: Slot) => boolean): TimerEntry[] {
-    const found: TimerEntry[] = [];
-    for (const slots of this.slots.values()) {
-      for (const slot of slots) if (isWanted(slot)) found.push(slot);
-    }
-    return found;
+  private find(time: number, operator: string, key: string): Slot | undefined {
+    let slot = this.byKey.get(key);
+    while (slot !== undefined && (slot.time !== time || slot.operator !== operator)) slot = slot.next;
+    return slot;
   }
 
-  private find({ key, time, operator }: TimerEntry): Slot | undefined {
-    const slots = this.slots.get(key);
-    if (slots === undefined) return undefined;
-    for (const slot of slots) if (slot.time === time && slot.operator === operator) return slot;
-    return undefined;
-  }
-
-  private addChange(timer: TimerEntry): Slot {
+  private addChange(time: number, operator: string, key: string): Slot {
     this.changes++;
-    return this.add(timer, false);
+    return this.add(time, operator, key, false);
   }
 
-  private add({ time, operator, key }: TimerEntry, isStored: boolean): Slot {
-    const slot: Slot = { time, operator, key, isStored, isSet: true, isQueued: false };
-    const slots = this.slots.get(key);
-    if (slots === undefined) this.slots.set(key, [slot]);
-    else slots.push(slot);
+  private add(time: number, operator: string, key: string, isStored: boolean): Slot {
+    const next = this.byKey.get(key);
+    const slot: Slot = { time, operator, key, isStored, isSet: true, isQueued: false, next };
+    this.byKey.set(key, slot);
+    this.slots.push(slot);
     return slot;
   }
 

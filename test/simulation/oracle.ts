@@ -255,6 +255,7 @@ class Call {
       partition: oracle.place,
       emit: (topic, to, value) =>
         effects.outputs.push({ topic, key: to, value: Buffer.from(value), operator: operator.name, offset, index: -1 }),
+      emitRecord: notSimulated,
       publish: (topic, to, value) => effects.published.push({ topic, key: to, value: Buffer.from(value) }),
       publishLater: () => {
         this.publishes = true;

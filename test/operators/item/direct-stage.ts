@@ -127,6 +127,10 @@ export class DirectStage implements Context {
     throw new Error('item operators emit nothing');
   }
 
+  emitRecord(): void {
+    this.emit();
+  }
+
   publish(topic: string, key: string, value: Uint8Array): void {
     this.publications++;
     this.publishedBytes += value.length;

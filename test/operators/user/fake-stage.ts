@@ -3,6 +3,7 @@
  * and for measuring operators alone. Keys are independent of each other, as over many partitions; messages to the
  * stage's own topic wait in `inbox` until the test decides which key goes next.
  */
+import { BinaryWriter } from '../../../schemas/binary-writer.js';
 import { decodeRecord } from '../../../schemas/codec.js';
 import type { AnyRecord } from '../../../schemas/records.js';
 import type { AnyOperator, Cell, Context, ExportedCell } from '../../../streams/runtime/operator.js';
@@ -83,6 +84,12 @@ export class FakeStage implements Context {
       (sum, operator, i) => sum + (row[i] === undefined ? 0 : operator.state.encode(row[i]).length),
       0,
     );
+  }
+
+  emitRecord<T>(topic: string, key: string, write: (record: T, writer: BinaryWriter) => void, record: T): void {
+    const writer = new BinaryWriter();
+    write(record, writer);
+    this.emit(topic, key, writer.takeScratch());
   }
 
   emit(topic: string, key: string, value: Uint8Array): void {

@@ -9,6 +9,7 @@
 import { ItemVectorTable } from '../../../operators/item-vectors.js';
 import { createUserOperators, DEFAULT_USER_STAGE, listUserOperators } from '../../../operators/user/user-operators.js';
 import type { UserEvent } from '../../../operators/user/user-events.js';
+import { BinaryWriter } from '../../../schemas/binary-writer.js';
 import { decodeRecord, encodeRecord } from '../../../schemas/codec.js';
 import { INTERACTION_TYPES } from '../../../schemas/records.js';
 import { seededRandom } from '../../../streams/random.js';
@@ -19,6 +20,8 @@ const ITEMS = 10_000;
 const EVENTS = Number(process.argv[2] ?? 200_000);
 const COMMIT_EVERY = 500;
 const IMPRESSION_SHARE = Number(process.argv[3] ?? 0);
+
+const scratch = new BinaryWriter();
 
 class BenchContext implements Context {
   key = '';
@@ -36,6 +39,11 @@ class BenchContext implements Context {
   emit(_topic: string, _key: string, value: Uint8Array): void {
     this.outputs++;
     this.outputBytes += value.length;
+  }
+  emitRecord<T>(topic: string, key: string, write: (record: T, writer: BinaryWriter) => void, record: T): void {
+    scratch.openScratch();
+    write(record, scratch);
+    this.emit(topic, key, scratch.takeScratch());
   }
   publish(): void {}
   publishLater(): void {}
