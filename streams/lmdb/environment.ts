@@ -199,11 +199,8 @@ export class Environment {
   /** Whether a writer has to wait for a flush. Throws when the storage takes nothing. */
   private mustWait(): boolean {
     invariant(!this.isClosed, 'The storage is closed');
-    if (this.failure !== undefined) {
-      // Who tries again brings about the flush that shows whether there is room.
-      void this.flushing();
-      throw this.failure;
-    }
+    // The flush that is tried again and again shows when there is room.
+    if (this.failure !== undefined) throw this.failure;
     return this.heldBytes > HELD_BYTES_MAX;
   }
 
