@@ -10,11 +10,12 @@ export class StoredBatch {
   /** Offset behind its last record. */
   readonly endOffset: number;
 
-  /** @param decoded its records, where they are at hand. */
+  /** @param decoded its records, where they are at hand: kept, like those decoded here, while the batch is small. */
   constructor(
     readonly bytes: Buffer,
     private decoded?: readonly LogRecord[],
   ) {
+    this.forgetIfLarge();
     const header = readBatchHeader(bytes);
     this.baseOffset = header.baseOffset;
     this.endOffset = header.lastOffset + 1;
