@@ -272,7 +272,9 @@ export class FeedHub {
     let made: Map<string, Made> | undefined;
     for (const subscription of subscriptions) {
       if (!subscription.isDirty || !this.maySend(subscription)) continue;
-      if (!subscription.isForced && view.offset === subscription.offset) {
+      // A feed made between the commit of an event and its hint shows the event but does not name it.
+      const isNamed = subscription.causes.length === 0;
+      if (!subscription.isForced && isNamed && view.offset === subscription.offset) {
         subscription.markClean();
         continue;
       }

@@ -120,10 +120,12 @@ export class Environment {
    * changed in memory when the disk turned out to be full is told so too, and is stored when there is room.
    */
   async write<T>(stage: () => T, bytes = 0, until: 'stored' | 'durable' = 'durable'): Promise<T> {
+    // Before and not behind it: who hears of the change should be told as soon as others can read it.
+    if (until === 'stored') await this.nextTurn();
     while (this.mustWait()) await this.flushing();
     const result = stage();
     this.held(bytes);
-    await (until === 'durable' ? this.flushed() : this.nextTurn());
+    if (until === 'durable') await this.flushed();
     return result;
   }
 

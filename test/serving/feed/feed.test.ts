@@ -48,6 +48,20 @@ describe('a subscription', () => {
     expect(engine.node.hub.pushLatency.p50).toBeLessThan(1_000);
   });
 
+  it('names an event that an earlier feed showed without knowing of it', async () => {
+    await start();
+    const client = await connect();
+    client.subscribe('ada');
+    await client.feed();
+    engine.move('ada', 'e1', 'item-20');
+    const shown = await client.feed();
+    // Its state was read between its commit and its hint.
+    engine.node.hub.onHints([{ key: 'ada', partition: 0, offset: 1, eventIds: ['e2'] }]);
+    const named = await client.feed();
+    expect(named.cause.eventIds).toEqual(['e2']);
+    expect([named.version, ids(named)]).toEqual([`${shown.version}.1`, ids(shown)]);
+  });
+
   it('is not disturbed by other users, and ends', async () => {
     await start();
     const client = await connect();
