@@ -222,6 +222,8 @@ export class TopicAdministration {
 
   /** Records below the offset are given up. */
   async deleteBefore(topic: string, partition: number, offset: number): Promise<void> {
+    // kafkajs looks for the leader before it has asked for any: this makes it ask.
+    await this.admin.fetchTopicOffsets(topic);
     await this.admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
   }
 
