@@ -242,11 +242,8 @@ export class Environment {
 
   /** One flush for all who ask while none runs, and one more for those who ask meanwhile. Never rejects. */
   private flushing(): Promise<void> {
-    if (this.running === undefined) {
-      this.running = this.run().finally(() => (this.running = undefined));
-    } else {
-      this.isAgain = true;
-    }
+    if (this.running !== undefined) this.isAgain = true;
+    this.running ??= this.run();
     return this.running;
   }
 
@@ -257,6 +254,8 @@ export class Environment {
       this.isAgain = false;
       await this.flush();
     } while (this.isAgain && this.failure === undefined);
+    // In one step with the last look: who asks later must find nothing running.
+    this.running = undefined;
   }
 
   private async flush(): Promise<void> {
