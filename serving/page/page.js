@@ -26,6 +26,8 @@ let key = window.sessionStorage.getItem('freshet.key') ?? '';
 let socket;
 let watching;
 let version;
+/** Causes of feeds that a later one replaced before they could be shown. */
+let untold = [];
 let shown = [];
 let reconnectMs = 500;
 let sequence = 0;
@@ -79,6 +81,7 @@ function receive(message, from) {
 async function showFeed(message) {
   const arrivedMs = performance.now();
   version = message.version;
+  untold.push(...message.cause.eventIds.map((id) => causeOf(id, arrivedMs)));
   await loadCards(message.items.map(({ itemId }) => itemId));
   if (version !== message.version) return;
   const before = new Map(shown.map((itemId, i) => [itemId, i]));
@@ -86,17 +89,22 @@ async function showFeed(message) {
   const out = shown.filter((itemId) => !message.items.some((item) => item.itemId === itemId));
   shown = message.items.map(({ itemId }) => itemId);
   byId('version').textContent = `version ${message.version}`;
-  showCause(message, { arrivedMs, out, isFirst });
+  showCause({ out, isFirst });
   render(message, before, isFirst);
   const viewed = { type: 'viewed', requestId: message.requestId, itemIds: shown };
   if (shown.length > 0 && socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(viewed));
 }
 
-function showCause(message, { arrivedMs, out, isFirst }) {
-  const causes = message.cause.eventIds.map((id) => {
-    const own = posted.get(id);
-    return own ? `your ${own.type} on ${nameOf(own.itemId)} (${Math.round(arrivedMs - own.at)} ms ago)` : `event ${id}`;
-  });
+/** What an event was, and how long it took to get here; its item's name is known once it is told. */
+function causeOf(id, arrivedMs) {
+  const own = posted.get(id);
+  if (!own) return () => `event ${id}`;
+  const tookMs = Math.round(arrivedMs - own.at);
+  return () => `your ${own.type} on ${nameOf(own.itemId)} (${tookMs} ms ago)`;
+}
+
+function showCause({ out, isFirst }) {
+  const causes = untold.splice(0).map((tell) => tell());
   const cause =
     causes.length > 0 ? `Because of ${causes.join(', ')}` : isFirst ? 'The feed as it is now' : 'The catalogue changed';
   const gone = out.length > 0 && !isFirst ? ` Out: ${listed(out.map(nameOf))}.` : '';
@@ -238,6 +246,7 @@ async function refreshStatus() {
 function watch(user, placement) {
   watching = { user, placement };
   version = undefined;
+  untold = [];
   shown = [];
   byId('feed').replaceChildren();
   byId('cause').textContent = 'Waiting for the feed …';

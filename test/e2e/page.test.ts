@@ -73,11 +73,16 @@ describe('the demo in a browser', () => {
       expect(titles.every((title) => title.trim() !== '')).toBe(true);
 
       const before = await feedOf(page);
-      const clicked = await page.locator('#feed .item .title').nth(2).textContent();
       await page.locator('#feed .item').nth(2).getByRole('button', { name: 'Click' }).click();
-      // Other people act meanwhile: the log keeps the cause when a later feed has replaced it.
+      // Other people act meanwhile: what stood third when the button was pressed is what the page says it sent, and the
+      // log keeps the cause when a later feed has replaced it.
+      const sent = /^You sent click on (.+)$/;
+      const logged = (): Promise<string[]> =>
+        page.evaluate<string[]>("[...document.querySelectorAll('#log li')].map((line) => line.lastChild.textContent)");
+      await until('the click to be sent', async () => (await logged()).some((line) => sent.test(line)));
+      const clicked = (await logged()).map((line) => sent.exec(line)?.[1]).find((title) => title !== undefined);
       await until('the feed that the click brought', async () =>
-        (await page.textContent('#log'))?.includes(`Because of your click on ${clicked}`),
+        (await logged()).some((line) => line.includes(`your click on ${clicked} (`)),
       );
       await until('a feed that differs', async () => JSON.stringify(await feedOf(page)) !== JSON.stringify(before));
       await look(page, 'desktop-feed');
