@@ -7,6 +7,7 @@ import { kafkaSection } from '../streams/kafka/index.js';
 import { redisSection } from '../streams/redis/index.js';
 import { streamsSection } from '../streams/section.js';
 import { operationsSection } from './engine/operations-section.js';
+import { trainingSection } from './train/training-section.js';
 import { warehouseSection } from './warehouse/section.js';
 
 export const freshetConfig = defineConfig(
@@ -15,6 +16,7 @@ export const freshetConfig = defineConfig(
     operators: operatorsSection,
     serving: servingSection,
     warehouse: warehouseSection,
+    training: trainingSection,
     kafka: kafkaSection,
     redis: redisSection,
     operations: operationsSection,

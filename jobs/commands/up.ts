@@ -13,7 +13,8 @@ import type { ServingNode } from '../../serving/node/serving-node.js';
 import { AdminServer } from '../engine/admin.js';
 import { Engine } from '../engine/engine.js';
 import { OperationsServer } from '../engine/operations-server.js';
-import { createServingNode } from '../engine/serving.js';
+import { createServing } from '../engine/serving.js';
+import { startTraining } from '../engine/training.js';
 import { createWorld } from '../simulate/world.js';
 import { Traffic } from '../simulate/traffic.js';
 import { startWarehouse } from '../warehouse/live-warehouse.js';
@@ -88,19 +89,17 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
         ? undefined
         : new OperationsServer({ config: config.operations, engine, isStreaming, metrics, clock, logger });
     if (operations !== undefined) terminal.say(`  operations  port ${await operations.open()}`);
+    let training: { stop(): Promise<void> } | undefined;
     if (roles.has('serve')) {
-      node = await createServingNode({
-        engine,
-        config,
-        clock,
-        random,
-        metrics,
-        logger,
-        version: VERSION,
-        modelsFolder: resolve(options.models),
-      });
+      const parts = { engine, config, clock, metrics, logger, modelsFolder: resolve(options.models) };
+      const serving = await createServing({ ...parts, random, version: VERSION });
+      node = serving.node;
       url = `http://${config.serving.host}:${await node.start()}`;
       announce(context, { url, data: options.data, isOpen: config.serving.apiKeys.length === 0 });
+      if (warehouse !== undefined) {
+        const { published } = serving;
+        training = await startTraining({ ...parts, published, data: options.data, warehouse: warehouse.reading });
+      }
     }
     const hasDemo = options.demo === true && url !== undefined;
     const traffic = hasDemo ? startDemo(context, engine, url!, options, stop.signal) : undefined;
@@ -109,6 +108,7 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     status.cancel();
     terminal.say('stopping: draining requests and batches');
     await traffic?.done;
+    await training?.stop();
     await node?.stop();
     await operations?.close();
     await admin.close();

@@ -36,7 +36,13 @@ export const GENERATION_DOCUMENT = 'generation';
 /** A feed whose hint was lost without anybody noticing is this late at most. */
 const HINT_REPAIR_MS = 2_000;
 
-export async function createServingNode(options: ServingOptions): Promise<ServingNode> {
+/** A serving node, with the published models it uses. */
+export interface Serving {
+  readonly node: ServingNode;
+  readonly published: PublishedModels;
+}
+
+export async function createServing(options: ServingOptions): Promise<Serving> {
   const { engine, config, clock, random, metrics, logger, version } = options;
   const { log, store } = engine.storage;
   const { topology, users } = engine.engineTopology;
@@ -46,7 +52,7 @@ export async function createServingNode(options: ServingOptions): Promise<Servin
     tables: engine.tables,
     ...{ clock, logger, metrics },
   });
-  return new ServingNode({
+  const node = new ServingNode({
     config: config.serving,
     namespace: config.streams.namespace,
     generation: await generationOf(engine, clock),
@@ -76,6 +82,7 @@ export async function createServingNode(options: ServingOptions): Promise<Servin
     logger,
     version,
   });
+  return { node, published };
 }
 
 /** Keeps published models up with their topic; open when those announced before are in use or refused. */

@@ -122,6 +122,11 @@ export class ModelRegistry {
     return readManifest(this.folder, name, chosen);
   }
 
+  /** As `describe` of the version in use; undefined when nothing was published under the name. */
+  async tryDescribe(name: string): Promise<Published | undefined> {
+    return (await this.tryCurrent(name)) === undefined ? undefined : this.describe(name);
+  }
+
   /** The version in use (or the one named), every file checked against the signed manifest. */
   async load(name: string, context: LoadContext, version?: string): Promise<LoadedModel> {
     const published = await this.describe(name, version);

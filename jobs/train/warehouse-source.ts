@@ -14,7 +14,8 @@ import { typeIndex } from '../../operators/user/event-weights.js';
 import type { Warehouse } from '../../streams/warehouse/warehouse.js';
 import { InteractionTable } from './interaction-table.js';
 
-const INTERACTIONS_SQL = `
+/** Parameters: shard and shards; the rows of one shard, by person and time. */
+export const INTERACTIONS_SQL = `
 SELECT toString(user) AS user, itemId, toUnixTimestamp64Milli(ts) AS timeMs, type, value
 FROM interactions FINAL
 WHERE cityHash64(user) % {shards:UInt32} = {shard:UInt32}
@@ -37,7 +38,7 @@ interface WarehouseInteraction {
 }
 
 /** A large extraction may take its time; it is cancelled by the signal. */
-const STATEMENT_MS_MAX = 6 * 3_600_000;
+export const STATEMENT_MS_MAX = 6 * 3_600_000;
 const ROWS_PER_REPORT = 10_000;
 
 export async function readWarehouse(warehouse: Warehouse, options: WarehouseSourceOptions): Promise<InteractionTable> {

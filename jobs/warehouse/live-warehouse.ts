@@ -8,11 +8,13 @@ import type { Engine } from '../engine/engine.js';
 import { openWarehouse } from './open-warehouse.js';
 import { openPseudonyms } from './pseudonyms.js';
 import { createSqlHandler } from './sql-handler.js';
-import type { SqlHandler } from './sql-handler.js';
+import type { SqlHandler, SqlWarehouse } from './sql-handler.js';
 import { WarehouseFollower } from './warehouse-follower.js';
 
 export interface LiveWarehouse {
   readonly sql: SqlHandler;
+  /** Reads without limits, for other parts of this process. */
+  readonly reading: SqlWarehouse;
   stop(): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ export async function startWarehouse(options: LiveWarehouseOptions): Promise<Liv
   follower.start();
   return {
     sql: createSqlHandler(follower.sql, { rowsMax: sqlRowsMax, timeoutMs: sqlTimeoutMs }),
+    reading: follower.sql,
     stop: () => follower.stop(),
   };
 }
