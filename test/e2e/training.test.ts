@@ -28,8 +28,8 @@ it('up trains a configured model from its warehouse, publishes it and uses it', 
   const version = await until(
     'the model in use',
     async () => {
-      const { models: list } = (await (await fetch(`${url}/v1/models`)).json()) as { models: { version: string }[] };
-      return list[0]?.version;
+      const { models: list } = (await (await fetch(`${url}/v1/models`)).json()) as { models: { version: string | null }[] };
+      return list[0]?.version ?? undefined;
     },
     300_000,
   );
