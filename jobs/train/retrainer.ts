@@ -4,12 +4,12 @@
  *   look ──due by age or drift──▶ export from the warehouse ──▶ `freshet train` in a child ──▶ published or refused
  *
  * The child publishes through the guardrail and announces on this engine's topic; serving picks it up as any other. One
- * training at a time, at the lowest priority: requests come first. Stopping stops the child; its checkpoint is kept.
+ * training at a time, at a low priority: requests come first. Stopping stops the child; its checkpoint is kept.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { constants, setPriority } from 'node:os';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LiveTrial } from '../../serving/published/live-trials.js';
@@ -124,6 +124,7 @@ export class Retrainer {
     const start = clock.monotonic();
     logger.info('training', { model: name, algorithm: model.algorithm, reason, ...this.watches.get(name)!.current });
     const exported = await exportInteractions(warehouse, join(data, 'training', name), this.stopping.signal);
+    if (exported.rows === 0) return logger.info('nothing to learn from yet', { model: name });
     const { code, said } = await this.run(this.argumentsOf(model, exported));
     const outcome = code === 0 ? 'published' : this.stopping.signal.aborted ? 'stopped' : 'failed';
     metrics.counter('trainings_total', 'Trainings beside the engine.', { model: name, reason, outcome }).inc();
@@ -150,7 +151,7 @@ export class Retrainer {
     let said = '';
     child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-SAID_CHARACTERS_MAX)));
     // What lowers the priority may be missing on a system; the training runs all the same.
-    if (child.pid !== undefined) tryQuietly(() => setPriority(child.pid!, constants.priority.PRIORITY_LOW));
+    if (child.pid !== undefined) tryQuietly(() => setPriority(child.pid!, this.options.config.niceness));
     try {
       const [code] = (await once(child, 'close')) as [number | null];
       return { code, said };

@@ -79,6 +79,13 @@ export const trainingSection = defineSection(
       max: 256,
       description: 'Threads of a training: the other cores belong to the engine.',
     }),
+    niceness: setting.integer({
+      default: 19,
+      min: 0,
+      max: 19,
+      description:
+        'How far a training stands back for other processes, as for `nice`: at 19 it gets what nobody wants, and may take long on a machine that is busy.',
+    }),
   },
   {
     description: 'Training beside a running engine: on schedule, and when a model has become worse.',
