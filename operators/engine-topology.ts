@@ -105,5 +105,6 @@ export function engineTopics(namespace: string, partitions: number): readonly To
     partitions: declaration === TOPICS.models || declaration === TOPICS.deadLetters ? 1 : partitions,
     class: declaration.class,
     retentionMs: declaration.retentionMs,
+    ...(declaration.exact ? { exact: true } : {}),
   }));
 }

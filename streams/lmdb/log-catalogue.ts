@@ -26,6 +26,7 @@ const topicSchema = z.strictObject({
   partitions: z.int().min(1),
   class: z.enum(['event', 'table', 'hint']),
   retentionMs: z.number().optional(),
+  exact: z.boolean().optional(),
 });
 const placeSchema = z.strictObject({ end: z.int(), cleanedTo: z.int() });
 

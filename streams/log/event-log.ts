@@ -126,6 +126,9 @@ export interface EventLog {
   /**
    * Appends all records or none per partition; resolves, in the order given, when they are as durable as the sync
    * policy says. Throws STORAGE_FULL, TOPIC_UNKNOWN.
+   *
+   * An append to an *exact* topic may resolve before its records can be read: Kafka answers the end of a transaction before
+   * it has marked it in every partition. Whoever appends and then reads waits until the records are there.
    */
   append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]>;
 

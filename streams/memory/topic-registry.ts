@@ -28,12 +28,13 @@ export class TopicRegistry {
   /** Partitions that grew and whose listeners are not told yet, by topic. */
   private readonly appended = new Map<string, Set<number>>();
 
-  /** Those that are new or whose retention changed. Throws TOPIC_MISMATCH. */
+  /** Those that are new, or whose retention or exactness changed. Throws TOPIC_MISMATCH. */
   undeclared(specs: readonly TopicSpec[]): readonly TopicSpec[] {
     for (const spec of specs) this.requireCompatible(spec);
     return specs.filter((spec) => {
       const existing = this.specs.get(spec.name);
-      return existing === undefined || existing.retentionMs !== spec.retentionMs;
+      if (existing === undefined || existing.retentionMs !== spec.retentionMs) return true;
+      return (existing.exact ?? false) !== (spec.exact ?? false);
     });
   }
 

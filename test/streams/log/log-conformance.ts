@@ -71,6 +71,15 @@ export function describeLog(name: string, open: (clock: ManualClock) => Promise<
       await expect(log.read(EVENTS.name, 1, OFFSET - 1, ALL)).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' });
     });
 
+    it('makes a topic exact that was declared without, and says so after a restart', async () => {
+      await log.createTopics([{ ...EVENTS, exact: true }]);
+      log = (await harness.reopen?.()) ?? log;
+      expect(log.topic(EVENTS.name)).toMatchObject({ ...EVENTS, exact: true });
+      await log.createTopics([EVENTS]);
+      log = (await harness.reopen?.()) ?? log;
+      expect(log.topic(EVENTS.name).exact ?? false).toBe(false);
+    });
+
     it('creates topics once, and refuses ones that differ', async () => {
       await log.createTopics([EVENTS]);
       expect(log.topics().map((topic) => topic.name)).toEqual([EVENTS.name, HINTS.name, TABLE.name]);
