@@ -16,6 +16,7 @@ const OWNERS = {
   '@tensorflow/tfjs-backend-wasm': 'serving/models/tensors/tensor-library[.]ts',
   '@clickhouse/client': 'streams/warehouse/clickhouse-[a-z-]+[.]ts',
   avsc: 'schemas/avro[.]ts',
+  bullmq: 'jobs/work/shard-queue[.]ts',
   chdb: 'streams/warehouse/chdb-[a-z-]+[.]ts',
   commander: 'jobs/cli[.]ts',
   'csv-parse': 'jobs/import/[^/]+[.]ts',

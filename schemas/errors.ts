@@ -73,6 +73,8 @@ export const ERROR_CODES = {
   MODEL_INVALID: entry(400, false, 'The bytes of a saved model are missing, damaged or of another model.'),
   MODEL_REFUSED: entry(409, false, 'A model is worse than the published one by more than the margin; nothing changed.'),
   MODEL_UNKNOWN: entry(404, false, 'No algorithm or published model has this name.'),
+  WORKERS_UNAVAILABLE: entry(503, true, 'No training worker was connected to Redis for too long.'),
+  SHARD_FAILED: entry(500, true, 'A shard of training was given up: workers died over it again and again.'),
   BACKEND_UNAVAILABLE: entry(
     500,
     false,

@@ -26,7 +26,9 @@ export const ENGINE_COMMANDS: readonly CommandEntry[] = [
       ...DATA,
       option('--port <n>', 'port to listen on; 0 picks a free one', { parse: parseCount('port') }),
       option('--host <address>', 'address to listen on; anything but loopback needs API keys'),
-      option('--roles <list>', 'what this process does', { default: 'stream,serve,warehouse' }),
+      option('--roles <list>', 'what this process does: stream, serve, warehouse; or train alone', {
+        default: 'stream,serve,warehouse',
+      }),
       option('--demo', 'send simulated traffic'),
       option('--rate <n>', 'with --demo: records a second', { parse: parseCount('rate'), default: 50 }),
       option('--seed <text>', 'with --demo: seed of the simulated world', { default: 'demo' }),

@@ -15,7 +15,9 @@ import { runEvaluation } from '../evaluate/run-evaluation.js';
 import type { EvaluationResult } from '../evaluate/run-evaluation.js';
 import { renderReport } from '../evaluate/report.js';
 import { summaryOf } from '../evaluate/summary.js';
+import { tryOpenWorkPool } from './command-pool.js';
 import type { CommandContext } from './command.js';
+import type { WorkPool } from '../work/work-pool.js';
 
 export interface EvaluateOptions {
   readonly all?: boolean;
@@ -27,6 +29,9 @@ export interface EvaluateOptions {
   readonly protocol?: string | undefined;
   readonly seed?: string | undefined;
   readonly limit?: number | undefined;
+  readonly workers?: boolean | undefined;
+  /** Where the workers' Redis is. */
+  readonly config?: string | undefined;
   /** `path=value`, such as `models.0.settings.epochs=3`. */
   readonly set?: readonly string[] | undefined;
 }
@@ -36,6 +41,17 @@ export async function runEvaluate(
   files: readonly string[],
   options: EvaluateOptions,
 ): Promise<void> {
+  const pool = await tryOpenWorkPool(context, { workers: options.workers, config: options.config });
+  try {
+    await evaluateAll(context, files, { ...options, pool });
+  } finally {
+    await pool?.close();
+  }
+}
+
+type PooledOptions = EvaluateOptions & { readonly pool: WorkPool | undefined };
+
+async function evaluateAll(context: CommandContext, files: readonly string[], options: PooledOptions): Promise<void> {
   const paths = options.all === true ? shippedEvaluations() : files.map(evaluationPath);
   const results: EvaluationResult[] = [];
   const failures: string[] = [];
@@ -62,7 +78,7 @@ export async function runEvaluate(
 async function evaluateOne(
   context: CommandContext,
   path: string | undefined,
-  options: EvaluateOptions,
+  options: PooledOptions,
 ): Promise<EvaluationResult> {
   const raw = path === undefined ? { name: 'evaluation' } : readEvaluationFile(path);
   const evaluation = parseEvaluation(overlaid(raw, options), path === undefined ? 'The evaluation' : `'${path}'`);
@@ -74,6 +90,7 @@ async function evaluateOne(
       clock: context.clock,
       logger: context.logger,
       signal: stop.signal,
+      pool: options.pool,
       progress: (text) => context.terminal.progress(text),
     });
   } finally {

@@ -20,8 +20,10 @@ import { readItemContent, readUserTraits } from '../train/item-content.js';
 import { readInteractions } from '../train/read-interactions.js';
 import { trainModel } from '../train/train-model.js';
 import { readWarehouse } from '../train/warehouse-source.js';
+import { SharedRows } from '../work/half-sweep-work.js';
 import { openWarehouseToRead } from '../warehouse/open-warehouse.js';
 import { announceModelCommand } from './announce-model.js';
+import { tryOpenWorkPool } from './command-pool.js';
 import { loadConfig, mappingPath } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
 
@@ -48,6 +50,7 @@ export interface TrainCommandOptions extends Omit<DataOptions, 'data'> {
   readonly margin: string;
   readonly warm?: boolean | undefined;
   readonly publish: boolean;
+  readonly workers?: boolean | undefined;
 }
 
 export async function runTrain(
@@ -59,6 +62,8 @@ export async function runTrain(
   const onSignal = (): void => stop.abort(new EngineError('TRAINING_CANCELLED', 'Stopped by a signal.'));
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
+  const pool = await tryOpenWorkPool(context, options);
+  const rowSolver = pool === undefined ? undefined : new SharedRows(pool, stop.signal);
   try {
     const threads = options.threads ?? availableParallelism();
     const { set, source } = await readTrainingSet(context, options, { threads, signal: stop.signal });
@@ -88,6 +93,7 @@ export async function runTrain(
         signal: stop.signal,
         folder: resolve(options.models),
         registry: new ModelRegistry(resolve(options.models), context.clock),
+        rowSolver,
         onProgress: (point) => context.terminal.progress(() => `${name}: ${describeProgress(point)}`),
         say: (line) => context.terminal.say(line),
       },
@@ -109,14 +115,22 @@ export async function runTrain(
       curve,
     });
   } finally {
+    await rowSolver?.close();
+    await pool?.close();
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
   }
 }
 
-async function readTrainingSet(
+/** Of options that name data. */
+export type TrainingData = Pick<
+  TrainCommandOptions,
+  'data' | 'config' | 'set' | 'file' | 'mapping' | 'sql' | 'rows' | 'items' | 'users' | 'images'
+>;
+
+export async function readTrainingSet(
   context: CommandContext,
-  options: TrainCommandOptions,
+  options: TrainingData,
   run: { readonly threads: number; readonly signal: AbortSignal },
 ): Promise<{ set: TrainingSet; source: string }> {
   if (options.file === undefined) return { set: await readFromWarehouse(context, options, run), source: 'warehouse' };
@@ -133,7 +147,7 @@ async function readTrainingSet(
 
 async function readFromWarehouse(
   context: CommandContext,
-  options: TrainCommandOptions,
+  options: TrainingData,
   { threads, signal }: { readonly threads: number; readonly signal: AbortSignal },
 ): Promise<TrainingSet> {
   if (options.data === undefined) {

@@ -25,6 +25,7 @@ import { importCommand } from './import.js';
 import { createDemoTarget } from './simulate.js';
 import { stateDigestCommand, stateExportCommand, stateGetCommand } from './state.js';
 import { announceModelCommand } from './announce-model.js';
+import { runTrainingWorker } from './training-worker.js';
 
 export interface UpOptions extends DataOptions {
   readonly port?: number | undefined;
@@ -36,7 +37,7 @@ export interface UpOptions extends DataOptions {
   readonly models: string;
 }
 
-const ROLES = ['stream', 'serve', 'warehouse'] as const;
+const ROLES = ['stream', 'serve', 'warehouse', 'train'] as const;
 const STATUS_MS = 1_000;
 const VERSION = '0.1.0';
 
@@ -51,6 +52,7 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
       ...(options.host === undefined ? [] : [`serving.host=${options.host}`]),
     ],
   });
+  if (roles.has('train')) return runTrainingWorker(context, config);
   const logger = createLogger({ level: 'info' });
   const stop = new AbortController();
   let node: ServingNode | undefined;
@@ -137,6 +139,12 @@ function parseRoles(text: string): ReadonlySet<string> {
     if (!ROLES.includes(role as (typeof ROLES)[number])) {
       throw new EngineError('USAGE_INVALID', `--roles names '${role}'; expected ${ROLES.join(', ')}.`);
     }
+  }
+  if (roles.includes('train') && roles.length > 1) {
+    throw new EngineError(
+      'USAGE_INVALID',
+      `--roles is '${text}'; a training worker is a process of its own: expected train alone.`,
+    );
   }
   return new Set(roles);
 }

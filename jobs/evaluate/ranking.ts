@@ -5,6 +5,7 @@
  * right items among n drawn ones that are neither right nor in the history; every model gets the same draws. Of equal
  * scores the lower item index comes first, so an item gains nothing from being the right one.
  */
+import { systemClock } from '../../streams/clock.js';
 import type { Random } from '../../streams/random.js';
 import type { Model } from '../../serving/models/model.js';
 import { TopN } from '../../serving/tables/top-n.js';
@@ -70,6 +71,8 @@ async function rankFully(model: Scorer, cases: CaseList, options: RankingOptions
       if (options.withAuc) ranking.auc[from + q] = aucOf(row, cases.candidates, cases.relevant(from + q));
     }
     options.onProgress?.((from + count) / cases.count);
+    // Models may score without ever waiting; timers and connections of the process need their turn.
+    await systemClock.nextTurn();
   }
 }
 

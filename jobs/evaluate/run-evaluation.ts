@@ -11,6 +11,9 @@ import type { Random } from '../../streams/random.js';
 import { requireAlgorithm } from '../../serving/models/algorithms.js';
 import { describeProgress, runFit } from '../train/fit-run.js';
 import type { CurvePoint } from '../train/fit-run.js';
+import { SharedRows } from '../work/half-sweep-work.js';
+import { artefactOf, shareRanking } from '../work/ranking-work.js';
+import type { WorkPool } from '../work/work-pool.js';
 import type { Evaluation, ModelSpecification } from './evaluation-schema.js';
 import { loadEvaluationData } from './load-evaluation.js';
 import type { DataPlaces, LoadedData } from './load-evaluation.js';
@@ -25,6 +28,8 @@ export interface EvaluationContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Other processes that take shards of fits and full rankings; figures are the same. */
+  readonly pool?: WorkPool | undefined;
   /** A line for people, replaced by the next one. */
   progress(text: () => string): void;
 }
@@ -95,8 +100,10 @@ async function evaluateModel(
   const { clock } = context;
   const say = (text: string): void => context.progress(() => `${evaluation.name}, ${label}: ${text}`);
   say('training');
+  const rowSolver = context.pool === undefined ? undefined : new SharedRows(context.pool, context.signal);
   const fit = await runFit(await requireAlgorithm(name), settings, train, {
     ...context,
+    rowSolver,
     random: random.stream('fit'),
     threads,
     memoryBytesMax,
@@ -105,20 +112,27 @@ async function evaluateModel(
   try {
     const start = clock.monotonic();
     const metrics = evaluation.metrics.map(parseMetric);
-    const ranking = await rankCases(fit.model, cases, {
+    const rankOptions = {
       depth: Math.max(1, ...metrics.map((metric) => metric.k)),
       withAuc: metrics.some((metric) => metric.kind === 'auc'),
-      sampled: candidates === 'all' ? undefined : candidates.sampled,
-      random: random.stream('rank'),
       signal: context.signal,
-      onProgress: (share) => say(`ranked ${Math.round(share * 100)} %`),
-    });
+      onProgress: (share: number) => say(`ranked ${Math.round(share * 100)} %`),
+    };
+    const ranking =
+      context.pool !== undefined && candidates === 'all'
+        ? await shareRanking(context.pool, artefactOf(fit.model, fit.settings), cases, rankOptions)
+        : await rankCases(fit.model, cases, {
+            ...rankOptions,
+            sampled: candidates === 'all' ? undefined : candidates.sampled,
+            random: random.stream('rank'),
+          });
     const options: MeasureOptions = { metrics, resamples, confidence, random };
     const figures = measureModel(ranking, cases, train, options);
     const evaluateSeconds = (clock.monotonic() - start) / 1_000;
     const { curve, seconds: trainSeconds } = fit;
     return { label, algorithm: name, settings: fit.settings, curve, trainSeconds, evaluateSeconds, ...figures };
   } finally {
+    await rowSolver?.close();
     await fit.model.close();
   }
 }

@@ -10,6 +10,7 @@ import type { Random } from '../../streams/random.js';
 import type { Section } from '../../streams/config.js';
 import { parseSettings } from '../../serving/models/fitting.js';
 import type { Algorithm, Checkpoints, FitProgress, Model, PublishedModel } from '../../serving/models/model.js';
+import type { RowSolver } from '../../serving/models/ials/half-sweep.js';
 import type { TrainingSet } from '../../serving/models/training-set.js';
 
 /** One report of a fit, with its time: the learning curve is the list of them. */
@@ -28,6 +29,7 @@ export interface FitRunOptions {
   readonly memoryBytesMax: number;
   readonly checkpoints?: Checkpoints | undefined;
   readonly warmStart?: PublishedModel | undefined;
+  readonly rowSolver?: RowSolver | undefined;
   readonly onProgress?: ((point: CurvePoint) => void) | undefined;
 }
 

@@ -14,6 +14,7 @@ import type { Logger } from '../../streams/logger.js';
 import { seededRandom } from '../../streams/random.js';
 import { requireAlgorithm } from '../../serving/models/algorithms.js';
 import { parseSettings } from '../../serving/models/fitting.js';
+import type { RowSolver } from '../../serving/models/ials/half-sweep.js';
 import type { Algorithm } from '../../serving/models/model.js';
 import type { TrainingSet } from '../../serving/models/training-set.js';
 import { evaluationSchema } from '../evaluate/evaluation-schema.js';
@@ -56,6 +57,8 @@ export interface TrainContext {
   /** Folder of registry and unfinished fits. */
   readonly folder: string;
   readonly registry: ModelRegistry;
+  /** Other processes that take shards of the fit. */
+  readonly rowSolver?: RowSolver | undefined;
   onProgress(point: CurvePoint): void;
   say(line: string): void;
 }
@@ -96,7 +99,7 @@ export async function trainModel(all: TrainingSet, options: TrainOptions, contex
   const fit = await runFit(algorithm, settings, train, { ...context, ...options, random, checkpoints, warmStart });
   try {
     const measure = (scorer: Scorer): Promise<Record<string, number>> =>
-      measureOn(scorer, cases, train, options, context);
+      measureOn(scorer, cases, train, { ...options, ...context });
     const metrics = cases === undefined ? {} : await measure(fit.model);
     const publishedMetrics =
       cases === undefined || inUse === undefined ? undefined : await measure(alignModel(inUse, train));
@@ -136,9 +139,9 @@ function newDataFor(
   return withItemsOf(fresh, warmStart.itemIds);
 }
 
-function splitForTraining(
+export function splitForTraining(
   all: TrainingSet,
-  options: TrainOptions,
+  options: Pick<TrainOptions, 'hasHoldout' | 'seed'>,
 ): { train: TrainingSet; cases: CaseList | undefined } {
   if (!options.hasHoldout) return { train: all, cases: undefined };
   const name = all.isSessions ? 'session-prefixes' : 'leave-last-out';
@@ -162,17 +165,16 @@ function sameAlgorithm(inUse: LoadedModel | undefined, options: TrainOptions): L
   return inUse?.manifest.algorithm === options.algorithm ? inUse : undefined;
 }
 
-async function measureOn(
+export async function measureOn(
   scorer: Scorer,
   cases: CaseList | undefined,
   train: TrainingSet,
-  options: TrainOptions,
-  context: TrainContext,
+  { seed, signal }: { readonly seed: string; readonly signal: AbortSignal },
 ): Promise<Record<string, number>> {
   if (cases === undefined) return {};
-  const random = seededRandom(options.seed).stream('measure');
+  const random = seededRandom(seed).stream('measure');
   const depth = Math.max(...METRICS.map((metric) => metric.k));
-  const ranking = await rankCases(scorer, cases, { depth, withAuc: false, random, signal: context.signal });
+  const ranking = await rankCases(scorer, cases, { depth, withAuc: false, random, signal });
   const figures = measureModel(ranking, cases, train, {
     metrics: METRICS,
     confidence: 0.95,

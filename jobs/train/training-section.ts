@@ -79,6 +79,21 @@ export const trainingSection = defineSection(
       max: 256,
       description: 'Threads of a training: the other cores belong to the engine.',
     }),
+    workerLockMs: setting.integer({
+      default: 60_000,
+      min: 1_000,
+      max: 3_600_000,
+      unit: 'ms',
+      description:
+        'A worker (`--roles train`) that was silent for this long is taken for dead, and its shard is given to another. Equal on all workers.',
+    }),
+    workersWaitMs: setting.integer({
+      default: 120_000,
+      min: 100,
+      max: 86_400_000,
+      unit: 'ms',
+      description: 'With `--workers`: how long to go on without a connected worker before giving up.',
+    }),
     niceness: setting.integer({
       default: 19,
       min: 0,

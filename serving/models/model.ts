@@ -13,6 +13,7 @@ import type { Clock } from '../../streams/clock.js';
 import type { Section, SectionValues } from '../../streams/config.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Random } from '../../streams/random.js';
+import type { RowSolver } from './ials/half-sweep.js';
 import type { TrainingSet } from './training-set.js';
 
 /** What a model is saved as: file name -> bytes. Names are kebab-case with an ending that says the form (`items.f32`). */
@@ -35,6 +36,8 @@ export interface FitContext {
   progress(report: FitProgress): void;
   /** A published model of the same algorithm to go on from; the algorithm may ignore it. */
   readonly warmStart?: PublishedModel | undefined;
+  /** Other processes to solve half-sweeps; the fit gives the same bytes with and without. For algorithms that sweep. */
+  readonly rowSolver?: RowSolver | undefined;
 }
 
 export interface FitProgress {

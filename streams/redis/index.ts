@@ -39,8 +39,11 @@ export async function openRedisStorage(options: RedisStorageOptions): Promise<Re
   };
 }
 
+export { RedisClient };
+export type { RedisTopology } from './redis-nodes.js';
 export { RedisHints } from './redis-hints.js';
 export type { RowTtl } from './commit-writer.js';
 export { RedisStore } from './redis-store.js';
+export { slotOfTag } from './slot-tags.js';
 export { redisClientOptionsOf, redisSection } from './redis-section.js';
 export type { RedisConfig } from './redis-section.js';

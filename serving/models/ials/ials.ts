@@ -3,7 +3,7 @@
  *
  * minimises Σ over all pairs (u, i) of c_ui (p_ui − x_u·y_i)² + Σ λ_u |x_u|² + Σ λ_i |y_i|², with p = 1 and c = 1 + α·w for
  * pairs that were met, p = 0 and c = 1 for all others; λ_u = λ (1 + α Σ w)^ν. Each half-sweep improves every row of
- * one side by a few steps of conjugate gradients (kernels/row-kernels.ts), rows shared out over threads.
+ * one side by a few steps of conjugate gradients (half-sweep.ts), rows shared out over threads, or over machines.
  *
  * Hu, Koren, Volinsky (2008); Takács, Pilászy, Tikk (2011) for the steps; Zhou and others (2008) for the regularization by
  * frequency, whose good values hardly depend on the size of the catalogue.
@@ -23,12 +23,13 @@ import {
 import { coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
 import { requireMemory, throwIfCancelled } from '../fitting.js';
 import { gramOf, solvePositive } from '../kernels/dense.js';
-import { balancedBlocksOf, type KernelCall, KernelTeam, type SparseMatrix } from '../kernels/kernel-team.js';
+import { KernelTeam, type SparseMatrix } from '../kernels/kernel-team.js';
 import { interactionsOf, transposeOf } from '../kernels/sparse.js';
 import { bytesOf } from '../model-files.js';
 import type { Algorithm, FitContext, PublishedModel } from '../model.js';
 import type { Matrix } from '../tensors/kernels.js';
 import { requireInteractions, type TrainingSet } from '../training-set.js';
+import { type RowSolver, solveRows } from './half-sweep.js';
 
 const ialsSettings = defineSection(
   'ials',
@@ -117,12 +118,12 @@ async function sweep(
   const met = interactionsOf(set, settings.value);
   const users = sideOf(team, met, settings);
   const items = sideOf(team, transposeOf(met), settings);
-  const scratch = team.floats(SCRATCH_ROWS * SCRATCH_BLOCKS * users.rows.stride);
+  const how = { steps: settings.steps, solver: context.rowSolver };
   const started = await startFrom({ users, items }, set, settings, context);
   for (let epoch = started + 1; epoch <= settings.epochs; epoch++) {
     throwIfCancelled(context);
-    await halfSweep(team, users, items.rows, { scratch, steps: settings.steps });
-    await halfSweep(team, items, users.rows, { scratch, steps: settings.steps });
+    await halfSweep(team, users, items.rows, how);
+    await halfSweep(team, items, users.rows, how);
     if (epoch < settings.epochs && context.checkpoints.isDue()) {
       await context.checkpoints.save({
         'users.f32': bytesOf(users.rows.values),
@@ -209,28 +210,18 @@ function takeOver(
 
 /** Size of the first random numbers: small, so that the first half-sweep decides. */
 const START_SIZE = 0.01;
-const SCRATCH_ROWS = 3;
-/** More blocks than `balancedBlocksOf` ever makes. */
-const SCRATCH_BLOCKS = 96;
+interface SweepOptions {
+  readonly steps: number;
+  readonly solver: RowSolver | undefined;
+}
 
-async function halfSweep(
-  team: KernelTeam,
-  side: Side,
-  others: Matrix,
-  { scratch, steps }: { scratch: Float32Array; steps: number },
-): Promise<void> {
+async function halfSweep(team: KernelTeam, side: Side, others: Matrix, options: SweepOptions): Promise<void> {
+  const { solver, steps } = options;
   const mark = team.mark();
   const gram = team.rows(others.stride, others.stride);
   gram.values.set(await gramOf(team, others));
-  const { matrix, ridges, rows } = side;
-  const operands = [matrix.rowStart, matrix.indexes, matrix.values, ridges, gram.values, others.values, rows.values];
-  const calls: KernelCall[] = balancedBlocksOf(matrix.rowStart).map(([first, last], block) => [
-    'confidenceRows',
-    ...[first, last],
-    ...operands.map((array) => array.byteOffset),
-    ...[rows.stride * 4, steps, scratch.byteOffset + block * SCRATCH_ROWS * rows.stride * 4],
-  ]);
-  await team.run(calls);
+  const equations = { ...side, gram, others, steps };
+  await (solver === undefined ? solveRows(team, equations) : solver.solve(equations));
   team.release(mark);
 }
 
