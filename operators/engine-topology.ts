@@ -27,7 +27,7 @@ export const ITEM_STAGE = 'items';
 export const ONLINE_SPACE = 'items-1';
 
 /** A feed is made from the user's own state, which does not wait; what all items share may be this much older. */
-const ITEM_LINGER_MS = 20;
+const ITEM_LINGER_MS = 100;
 
 export interface EngineTopologyOptions {
   readonly namespace: string;
@@ -71,6 +71,7 @@ export function createEngineTopology(options: EngineTopologyOptions): EngineTopo
     ...common,
     name: ITEM_STAGE,
     lingerMs: ITEM_LINGER_MS,
+    isBackground: true,
     input: name(TOPICS.itemEvents),
     codec: createItemEventsCodec(),
     operators: createItemOperators({ topic, space: ONLINE_SPACE, popularity: { epsilon } }),

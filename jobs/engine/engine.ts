@@ -18,6 +18,7 @@ import type { Logger } from '../../streams/logger.js';
 import type { Metrics } from '../../streams/metrics.js';
 import type { Random } from '../../streams/random.js';
 import { stageLag } from '../../streams/queries/stage-lag.js';
+import { Politeness } from '../../streams/politeness.js';
 import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { StreamWorker } from '../../streams/runtime/worker.js';
 import { taskOptionsOf } from '../../streams/section.js';
@@ -44,11 +45,13 @@ export class Engine {
   private cleaning: { cancel(): void } | undefined;
   private isProcessing = false;
 
+  /** Use `open`. `politeness`: of a live engine's background work. */
   private constructor(
     private readonly options: EngineOptions,
     readonly storage: Storage,
     readonly engineTopology: EngineTopology,
     readonly tables: ItemTables,
+    readonly politeness: Politeness | undefined,
   ) {
     const { config, clock, random, logger } = options;
     const { log, store } = storage;
@@ -62,10 +65,11 @@ export class Engine {
         idleTickAfterMs: options.isLive === true ? config.streams.idleTickMs : undefined,
         ...(options.onStopped === undefined ? {} : { onStopped: options.onStopped }),
       },
+      politeness,
     );
     this.follower = new TableFollower({
       log,
-      clock,
+      clock: politeness?.backgroundClock() ?? clock,
       topic: this.topic('itemState'),
       apply: createItemStateApply(tables, options.onItemsWithdrawn ?? (() => undefined)),
       onFault: (error, record) =>
@@ -81,7 +85,8 @@ export class Engine {
       await storage.log.createTopics(engineTopics(config.streams.namespace, config.streams.partitions));
       const tables = new ItemTables({ space: ONLINE_SPACE });
       const engineTopology = createTopologyOf(config, tables);
-      return new Engine(options, storage, engineTopology, tables);
+      const politeness = options.isLive === true ? new Politeness(options.clock) : undefined;
+      return new Engine(options, storage, engineTopology, tables, politeness);
     } catch (error) {
       await storage.close();
       throw error;

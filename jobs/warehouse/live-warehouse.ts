@@ -32,7 +32,9 @@ export interface LiveWarehouseOptions {
 
 /** undefined when the configuration turns the warehouse off. Resolves before the database is open. */
 export async function startWarehouse(options: LiveWarehouseOptions): Promise<LiveWarehouse | undefined> {
-  const { engine, config, data, clock, random, logger, metrics } = options;
+  const { engine, config, data, random, logger, metrics } = options;
+  // Analysts' rows may wait for feeds: reading and encoding them give way.
+  const backgroundClock = (): Clock => engine.politeness?.backgroundClock() ?? options.clock;
   const { enabled, retentionDays, memoryBytes, blockRows, blockWaitMs, sqlRowsMax, sqlTimeoutMs } = config.warehouse;
   if (!enabled) return undefined;
   const { namespace } = config.streams;
@@ -40,13 +42,17 @@ export async function startWarehouse(options: LiveWarehouseOptions): Promise<Liv
     log: engine.storage.log,
     flushed: () => engine.storage.flushed(),
     namespace,
-    clock,
+    clock: backgroundClock(),
     logger,
     metrics,
     blockRows,
     blockWaitMs,
     pseudonyms: await openPseudonyms(data, random),
-    open: () => openWarehouse({ data, namespace, clock, logger, retentionDays, memoryBytes, server: config.warehouse }),
+    open: () =>
+      openWarehouse({
+        ...{ data, namespace, logger, retentionDays, memoryBytes, server: config.warehouse },
+        clock: backgroundClock(),
+      }),
   });
   follower.start();
   return {

@@ -237,8 +237,15 @@ function dueTimers(task: Task, request: PrefetchRequest): TimerEntry[] {
   const bounds = { from: timerBound(timersFrom), to: timerBound(timersBefore), limit: timersMax };
   const timers = [...task.table.range(bounds)].map(({ key }) => timerOf(key));
   if (timersFrom > task.timersFrom) return timers;
-  if (timers.length < timersMax) task.timersFrom = timers[0]?.time ?? timersBefore;
+  task.timersFrom = timers[0]?.time ?? nextTimer(task, timersBefore);
   return timers;
+}
+
+/** Time of the first timer that is not before `time`: until then there is nothing to look for. */
+function nextTimer({ table }: Task, time: number): number {
+  const bounds = { from: timerBound(time), to: timerBound(Infinity), limit: 1 };
+  for (const { key } of table.range(bounds)) return timerOf(key).time;
+  return Infinity;
 }
 
 function sizeOfCommit(commit: Commit): number {
@@ -252,8 +259,10 @@ function tableName(id: TaskId): string {
   return `task:${taskName(id)}`;
 }
 
+const writer = new BinaryWriter();
+
 function encodeHead({ owner, head }: OwnedHead): Buffer {
-  const writer = new BinaryWriter();
+  writer.openScratch();
   writer.writeString(owner);
   writer.writeString(head.commitId);
   writer.writeLong(head.offset);

@@ -4,7 +4,8 @@
  *
  *   get:  fresh (since the last flush) ─▶ flushing (in the transaction under way) ─▶ the file
  *
- * Keys are looked up as latin-1 text, which has the order of their bytes.
+ * Keys are looked up as latin-1 text, which has the order of their bytes. Changes are kept apart by their keys' first byte,
+ * which tells kinds of rows apart: a walk over one kind does not meet those of another.
  */
 import { bufferOf } from './table.js';
 import type { Participant, Table, TableEntry, TableRange } from './table.js';
@@ -15,14 +16,39 @@ interface Change {
   readonly value: Buffer | undefined;
 }
 
-/** Changes since a moment; `isCleared`: nothing from before it counts. */
-interface Changes {
-  readonly byKey: Map<string, Change>;
-  isCleared: boolean;
+/** Changes since a moment. */
+class Changes {
+  private readonly byKind = new Map<number, Map<string, Change>>();
+
+  /** @param isCleared nothing from before the moment counts. */
+  constructor(readonly isCleared = false) {}
+
+  get isEmpty(): boolean {
+    return this.byKind.size === 0;
+  }
+
+  get(kind: number, name: string): Change | undefined {
+    return this.byKind.get(kind)?.get(name);
+  }
+
+  set(name: string, change: Change): void {
+    const kind = change.key[0]!;
+    let own = this.byKind.get(kind);
+    if (own === undefined) {
+      own = new Map();
+      this.byKind.set(kind, own);
+    }
+    own.set(name, change);
+  }
+
+  /** Of keys that begin with `first` to `last`. */
+  *within(first = 0, last = 255): Generator<readonly [name: string, change: Change]> {
+    for (const [kind, own] of this.byKind) if (kind >= first && kind <= last) yield* own;
+  }
 }
 
 export class MemoryTable implements Table, Participant {
-  private fresh = noChanges();
+  private fresh = new Changes();
   private flushing: Changes | undefined;
 
   /** @param onChanged called with every change: the table has to take part in the next flush. */
@@ -33,12 +59,14 @@ export class MemoryTable implements Table, Participant {
 
   get(key: Buffer): Buffer | undefined {
     const name = key.toString('latin1');
-    for (const changes of [this.fresh, this.flushing]) {
-      const change = changes?.byKey.get(name);
-      if (change !== undefined) return change.value === undefined ? undefined : Buffer.from(change.value);
-      if (changes?.isCleared === true) return undefined;
+    const kind = key[0]!;
+    const { fresh, flushing } = this;
+    let change = fresh.get(kind, name);
+    if (change === undefined && !fresh.isCleared) {
+      change = flushing?.get(kind, name);
+      if (change === undefined && flushing?.isCleared !== true) return this.stored.get(key);
     }
-    return this.stored.get(key);
+    return change?.value === undefined ? undefined : Buffer.from(change.value);
   }
 
   *range(bounds: TableRange): Generator<TableEntry> {
@@ -65,22 +93,22 @@ export class MemoryTable implements Table, Participant {
   }
 
   clear(): void {
-    this.fresh = { byKey: new Map(), isCleared: true };
+    this.fresh = new Changes(true);
     this.onChanged(this);
   }
 
   private change(change: Change): void {
-    this.fresh.byKey.set(change.key.toString('latin1'), change);
+    this.fresh.set(change.key.toString('latin1'), change);
     this.onChanged(this);
   }
 
   flush(): void {
-    const { byKey, isCleared } = this.fresh;
-    this.flushing = this.fresh;
-    this.fresh = noChanges();
-    if (isCleared) this.stored.clear();
+    const { fresh } = this;
+    this.flushing = fresh;
+    this.fresh = new Changes();
+    if (fresh.isCleared) this.stored.clear();
     // Neighbours in the tree one after another.
-    for (const [, { key, value }] of [...byKey].sort(([left], [right]) => (left < right ? -1 : 1))) {
+    for (const [, { key, value }] of [...fresh.within()].sort(([left], [right]) => (left < right ? -1 : 1))) {
       if (value === undefined) this.stored.remove(key);
       else this.stored.put(key, value);
     }
@@ -94,29 +122,27 @@ export class MemoryTable implements Table, Participant {
     const { flushing, fresh } = this;
     this.flushing = undefined;
     if (flushing === undefined || fresh.isCleared) return;
-    for (const [name, change] of fresh.byKey) flushing.byKey.set(name, change);
+    for (const [name, change] of fresh.within()) flushing.set(name, change);
     this.fresh = flushing;
   }
 
   /** Of both generations, in the order of the walk. */
   private changesWithin({ from, to, reverse = false }: TableRange): Change[] {
     const { flushing, fresh } = this;
-    if (fresh.byKey.size === 0 && (flushing === undefined || flushing.byKey.size === 0)) return [];
+    if (fresh.isEmpty && flushing?.isEmpty !== false) return [];
     const [start, end] = [from?.toString('latin1'), to?.toString('latin1')];
     const isWithin = reverse
       ? (name: string) => (start === undefined || name <= start) && (end === undefined || name > end)
       : (name: string) => (start === undefined || name >= start) && (end === undefined || name < end);
+    const [low, high] = reverse ? [to, from] : [from, to];
     const found = new Map<string, Change>();
     for (const changes of fresh.isCleared ? [fresh] : [flushing, fresh]) {
-      for (const [name, change] of changes?.byKey ?? []) if (isWithin(name)) found.set(name, change);
+      for (const [name, change] of changes?.within(low?.[0], high?.[0]) ?? [])
+        if (isWithin(name)) found.set(name, change);
     }
     const sign = reverse ? -1 : 1;
     return [...found].sort(([left], [right]) => (left < right ? -sign : sign)).map(([, change]) => change);
   }
-}
-
-function noChanges(): Changes {
-  return { byKey: new Map(), isCleared: false };
 }
 
 function unlimited({ from, to, reverse = false }: TableRange): TableRange {

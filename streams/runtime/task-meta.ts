@@ -18,6 +18,19 @@ interface Mark {
   index: number;
 }
 
+/** The marks of one source. Their text is kept: a small batch moves few of the hundred that a commit writes. */
+interface SourceMarks {
+  readonly byOperator: Map<string, Mark>;
+  text: string | undefined;
+}
+
+interface Found {
+  readonly source: string;
+  readonly operator: string;
+  readonly marks: SourceMarks;
+  readonly mark: Mark;
+}
+
 export class TaskMeta {
   /** Highest event time seen, ms since epoch. */
   streamTime = -Infinity;
@@ -25,57 +38,54 @@ export class TaskMeta {
   tickOwner = '';
   /** Outputs emitted so far on account of the record at the head's offset, by operator: timers fired before it. */
   emitted = new Map<string, number>();
-  private marks = new Map<string, Map<string, Mark>>();
+  private marks = new Map<string, SourceMarks>();
   /** The mark found last: outputs come in runs of one source and operator. */
-  private latest: { readonly source: string; readonly operator: string; readonly mark: Mark } | undefined;
+  private latest: Found | undefined;
 
   /** Whether an output was seen before; changes nothing. */
   hasSeen(origin: Origin): boolean {
-    const mark = this.marks.get(origin.source)?.get(origin.operator);
+    const mark = this.marks.get(origin.source)?.byOperator.get(origin.operator);
     return mark !== undefined && !isAbove(origin, mark);
   }
 
   /** Whether an output was not seen before; remembers it. Outputs of one (source, operator) arrive in order or again. */
   admit(origin: Origin): boolean {
-    const { latest } = this;
-    const isRun = latest !== undefined && latest.source === origin.source && latest.operator === origin.operator;
-    const mark = isRun ? latest.mark : this.markOf(origin);
+    const { marks, mark } = this.markOf(origin);
     if (!isAbove(origin, mark)) return false;
     mark.offset = origin.offset;
     mark.index = origin.index;
+    marks.text = undefined;
     return true;
   }
 
-  private markOf({ source, operator }: Origin): Mark {
-    let operators = this.marks.get(source);
-    if (operators === undefined) {
-      operators = new Map();
-      this.marks.set(source, operators);
+  private markOf({ source, operator }: Origin): Found {
+    const { latest } = this;
+    if (latest !== undefined && latest.source === source && latest.operator === operator) return latest;
+    let marks = this.marks.get(source);
+    if (marks === undefined) {
+      marks = { byOperator: new Map(), text: undefined };
+      this.marks.set(source, marks);
       if (this.marks.size > SOURCES_MAX) this.marks.delete(this.marks.keys().next().value!);
     }
-    let mark = operators.get(operator);
+    let mark = marks.byOperator.get(operator);
     if (mark === undefined) {
       mark = { offset: -1, index: -1 };
-      operators.set(operator, mark);
+      marks.byOperator.set(operator, mark);
     }
-    this.latest = { source, operator, mark };
-    return mark;
+    return (this.latest = { source, operator, marks, mark });
   }
 
   encode(): Buffer {
-    const marks = [...this.marks].map(([source, operators]) => [
-      source,
-      [...operators].map(([operator, mark]) => [operator, mark.offset, mark.index]),
-    ]);
-    return Buffer.from(
-      JSON.stringify({
-        format: 1,
-        streamTime: this.streamTime === -Infinity ? null : this.streamTime,
-        tickOwner: this.tickOwner,
-        emitted: [...this.emitted],
-        marks,
-      }),
-    );
+    const marks: string[] = [];
+    for (const [source, own] of this.marks) marks.push((own.text ??= textOf(source, own)));
+    const { streamTime, tickOwner, emitted } = this;
+    const rest = {
+      format: 1,
+      streamTime: streamTime === -Infinity ? null : streamTime,
+      tickOwner,
+      emitted: [...emitted],
+    };
+    return Buffer.from(`${JSON.stringify(rest).slice(0, -1)},"marks":[${marks.join()}]}`);
   }
 
   static decode(bytes: Uint8Array): TaskMeta {
@@ -87,13 +97,18 @@ export class TaskMeta {
       meta.tickOwner = stored.tickOwner;
       meta.emitted = new Map(stored.emitted);
       for (const [source, operators] of stored.marks) {
-        meta.marks.set(source, new Map(operators.map(([operator, offset, index]) => [operator, { offset, index }])));
+        const byOperator = new Map(operators.map(([operator, offset, index]) => [operator, { offset, index }]));
+        meta.marks.set(source, { byOperator, text: undefined });
       }
       return meta;
     } catch (cause) {
       throw new EngineError('STATE_CORRUPT', 'The bookkeeping of a task cannot be read.', { cause });
     }
   }
+}
+
+function textOf(source: string, { byOperator }: SourceMarks): string {
+  return JSON.stringify([source, [...byOperator].map(([operator, { offset, index }]) => [operator, offset, index])]);
 }
 
 function isAbove(origin: Origin, mark: Mark): boolean {

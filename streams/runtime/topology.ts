@@ -49,6 +49,8 @@ export interface StageDeclaration<R> {
   readonly outputs: readonly string[];
   /** How long a live task that has news waits for more before it reads, ms: fewer and bigger batches. Default 0. */
   readonly lingerMs?: number;
+  /** Nobody waits for what comes out: where others need the event loop, this stage gives way. */
+  readonly isBackground?: boolean;
   /** How far event time may run ahead of receivedAt, ms. */
   readonly clockToleranceMs: number;
   /** Lateness beyond which `latePolicy` applies, ms; Infinity: never late. */

@@ -4,6 +4,7 @@
  * Each task has a loop of its own (task-loop.ts). A final fault of one stops the worker; a fenced one acquires again.
  */
 import type { AssignmentListener, Membership } from '../log/event-log.js';
+import type { Politeness } from '../politeness.js';
 import { taskName } from '../state/state-store.js';
 import { requireManifest } from './manifest.js';
 import { IDLE_LOOK_MS, TaskLoop } from './task-loop.js';
@@ -22,17 +23,22 @@ export class StreamWorker {
   private readonly loops = new Map<string, TaskLoop>();
   /** By stage. They are there before they resolve: the first assignment comes while a group is being joined. */
   private readonly memberships = new Map<AnyStage, Promise<Membership>>();
-  private readonly environment: TaskEnvironment;
+  private readonly turns: { readonly foreground: Turn; readonly background: Turn } | undefined;
   private readonly options: WorkerOptions;
   private paused = false;
 
   constructor(
     private readonly topology: Topology,
-    environment: TaskEnvironment,
+    private readonly environment: TaskEnvironment,
     options: Partial<WorkerOptions> & Pick<WorkerOptions, 'logger'>,
+    private readonly politeness?: Politeness,
   ) {
     // Where the store is a server, tasks gain from waiting for it at the same time.
-    this.environment = { ...environment, turn: environment.store.delivery === 'atomic' ? new Turn() : undefined };
+    if (environment.store.delivery === 'atomic') {
+      const foreground = new Turn();
+      // A batch that gives way to others is long under way: nobody may stand in line behind it.
+      this.turns = { foreground, background: politeness === undefined ? foreground : new Turn() };
+    }
     this.options = {
       task: DEFAULT_TASK_OPTIONS,
       idleTickAfterMs: 1_000,
@@ -94,6 +100,13 @@ export class StreamWorker {
     return new Map([...this.loops].map(([name, loop]) => [name, loop.task.statistics]));
   }
 
+  private environmentOf(stage: AnyStage): TaskEnvironment {
+    const { environment, turns, politeness } = this;
+    if (stage.isBackground !== true) return { ...environment, turn: turns?.foreground };
+    const clock = politeness?.backgroundClock() ?? environment.clock;
+    return { ...environment, clock, turn: turns?.background };
+  }
+
   private assign(stage: AnyStage): AssignmentListener {
     return async (partitions) => {
       const wanted = new Set(partitions);
@@ -106,7 +119,7 @@ export class StreamWorker {
         const name = taskName({ stage: stage.name, partition });
         if (this.loops.has(name)) continue;
         const confirmed = async (): Promise<void> => (await this.memberships.get(stage))?.confirmed();
-        const loop = new TaskLoop({ stage, partition, confirmed }, this.environment, this.options);
+        const loop = new TaskLoop({ stage, partition, confirmed }, this.environmentOf(stage), this.options);
         this.loops.set(name, loop);
         if (this.paused) void loop.pause();
         loop.start();

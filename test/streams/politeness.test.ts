@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import type { Clock } from '../../streams/clock.js';
+import { ManualClock } from '../../streams/clock.js';
+import { Politeness } from '../../streams/politeness.js';
+
+/** A loop on which others run for so long in each of the coming turns, ms; idle afterwards. */
+class Loop extends ManualClock {
+  turns = 0;
+  private workedMs = 0;
+
+  constructor(private readonly others: (() => number)[]) {
+    super();
+  }
+
+  override monotonic(): number {
+    return this.workedMs;
+  }
+
+  override nextTurn(): Promise<void> {
+    this.turns++;
+    this.work(this.others.shift()?.() ?? 0);
+    return Promise.resolve();
+  }
+
+  work(ms: number): void {
+    this.workedMs += ms;
+  }
+}
+
+const busy = (turns: number, ms: number): (() => number)[] => Array.from({ length: turns }, () => () => ms);
+
+describe('background work', () => {
+  it('has an idle loop to itself', async () => {
+    const loop = new Loop([]);
+    const clock = new Politeness(loop).backgroundClock();
+    for (let slice = 1; slice <= 3; slice++) {
+      loop.work(5);
+      await clock.nextTurn();
+      expect(loop.turns).toBe(slice);
+    }
+  });
+
+  it('leaves a busy loop to others for twice as long as it used it, and then goes on', async () => {
+    const loop = new Loop(busy(100, 4));
+    const clock = new Politeness(loop).backgroundClock();
+    loop.work(6);
+    await clock.nextTurn();
+    expect(loop.turns).toBe(3);
+    loop.work(1);
+    await clock.nextTurn();
+    expect(loop.turns).toBe(4);
+  });
+
+  it('goes on at once when the others are done', async () => {
+    const loop = new Loop(busy(2, 4));
+    const clock = new Politeness(loop).backgroundClock();
+    loop.work(9);
+    await clock.nextTurn();
+    expect(loop.turns).toBe(3);
+  });
+
+  it('is not charged for the time in which it waited for a server', async () => {
+    const loop = new Loop(busy(100, 4));
+    const clock = new Politeness(loop).backgroundClock();
+    loop.work(60_000);
+    await clock.nextTurn();
+    expect(loop.turns).toBe(5);
+  });
+
+  it('does not take the work of its like for that of others', async () => {
+    const others = busy(100, 1);
+    const loop = new Loop(others);
+    const politeness = new Politeness(loop);
+    const [left, right] = [politeness.backgroundClock(), politeness.backgroundClock()];
+    // In the first turn that the left one gives, the right one works for 8 ms.
+    let second: Promise<void> | undefined;
+    others[0] = () => {
+      loop.work(8);
+      second = right.nextTurn();
+      return 1;
+    };
+    loop.work(2);
+    await left.nextTurn();
+    // Owed: 4 ms. None of it in the first turn, 1 in each later one; the right one has begun to give way.
+    expect(loop.turns).toBeGreaterThanOrEqual(5);
+    await second;
+    // The right one is charged for the 10 ms since it was made, and owes 20.
+    expect(loop.turns).toBe(5 + 20);
+  });
+
+  it('has turns one after another, in the order in which they were asked for', async () => {
+    const loop = new Loop(busy(100, 4));
+    const politeness = new Politeness(loop);
+    const clocks: Clock[] = [1, 2, 3].map(() => politeness.backgroundClock());
+    loop.work(2);
+    const order: number[] = [];
+    await Promise.all(clocks.map((clock, i) => clock.nextTurn().then(() => order.push(i))));
+    expect(order).toEqual([0, 1, 2]);
+    expect(loop.turns).toBe(3);
+  });
+});
