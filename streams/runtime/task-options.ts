@@ -23,7 +23,7 @@ export const DEFAULT_TASK_OPTIONS: TaskOptions = {
   outputBytesMax: 8 << 20,
   chunkRecordsMax: 500,
   timersMax: 10_000,
-  cacheBytesMax: 64 << 20,
+  cacheBytesMax: 16 << 20,
   sliceMs: 5,
 };
 

@@ -11,7 +11,6 @@
  * its own (port, password, generation); nobody keeps using the one of a child that is gone.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { constants, setPriority } from 'node:os';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -135,7 +134,6 @@ export class ChdbSupervisor {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: inheritedEnvironment(),
     });
-    lowerPriority(child);
     const gone = outcomeOf(child);
     const onClose = (): void => void child.kill('SIGKILL');
     this.closing.signal.addEventListener('abort', onClose);
@@ -257,13 +255,4 @@ function startError(directory: string, complaint: string, wasReported: boolean):
   return new EngineError('DATA_DIRECTORY_INVALID', `chDB cannot open '${directory}': ${complaint}; ${advice}`, {
     context,
   });
-}
-
-/** Where processors are short, the engine that people wait for goes first. */
-function lowerPriority({ pid }: ChildProcess): void {
-  try {
-    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
-  } catch {
-    // Gone already, which is told where its start is awaited; or a system without priorities.
-  }
 }
