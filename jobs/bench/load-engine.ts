@@ -18,6 +18,10 @@ export interface EngineProcessOptions {
   readonly set: readonly string[];
   /** Directory for a CPU profile of the engine. */
   readonly profile?: string | undefined;
+  /** Data that are there already; they stay. A new temporary directory otherwise. */
+  readonly directory?: string | undefined;
+  /** Further arguments of `up`. */
+  readonly args?: readonly string[] | undefined;
 }
 
 export interface EngineCost {
@@ -48,17 +52,17 @@ export class EngineProcess {
     this.http = new HttpClient(url, 1);
   }
 
-  /** Starts on a new temporary directory and a free port. */
+  /** Starts on a free port. */
   static async start(options: EngineProcessOptions): Promise<EngineProcess> {
     if (!existsSync(CLI)) throw new EngineError('USAGE_INVALID', `There is no built '${CLI}'; build first.`);
-    const directory = mkdtempSync(join(tmpdir(), 'freshet-bench-'));
-    const { profile, set } = options;
+    const { profile, set, args = [] } = options;
+    const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'freshet-bench-'));
     const child = spawn(
       process.execPath,
       [
         ...ENGINE_FLAGS,
         ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
-        ...[CLI, 'up', '--data', directory, '--port', '0'],
+        ...[CLI, 'up', '--data', directory, '--port', '0', ...args],
         ...set.flatMap((setting) => ['--set', setting]),
       ],
       { stdio: ['ignore', 'ignore', 'pipe'] },
@@ -66,7 +70,7 @@ export class EngineProcess {
     try {
       return new EngineProcess(options, child, directory, await untilUp(child));
     } catch (error) {
-      rmSync(directory, { recursive: true, force: true });
+      if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
       throw error;
     }
   }
@@ -100,13 +104,23 @@ export class EngineProcess {
       this.child.kill('SIGTERM');
       await closed;
     }
-    rmSync(this.directory, { recursive: true, force: true });
+    if (this.options.directory === undefined) rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** What is in memory and not mapped from files. Undefined where the system does not tell. */
+  anonymousBytes(): number | undefined {
+    return this.statusBytes('RssAnon');
   }
 
   private peakBytes(): number | undefined {
+    return this.statusBytes('VmHWM');
+  }
+
+  private statusBytes(name: string): number | undefined {
     try {
-      const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'latin1'))?.[1];
-      return peak === undefined ? undefined : Number(peak) * 1_024;
+      const status = readFileSync(`/proc/${this.child.pid}/status`, 'latin1');
+      const kilobytes = new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1];
+      return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024;
     } catch {
       // Not on this system.
       return undefined;

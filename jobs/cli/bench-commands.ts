@@ -1,6 +1,7 @@
 /** Measurements of this machine. */
 import type { IngestBenchOptions } from '../bench/ingest.js';
 import type { LatencyOptions } from '../bench/latency.js';
+import type { MemoryOptions } from '../bench/memory.js';
 import type { NeuralScoresOptions } from '../bench/neural-scores.js';
 import type { SequentialStepOptions } from '../bench/sequential-step.js';
 import type { ServeOptions } from '../bench/serve.js';
@@ -104,6 +105,22 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
       count('seed', 'n', 'seed of people and requests', 1),
     ],
     run: async (context, options) => (await import('../bench/neural-scores.js')).runNeuralScores(context, options),
+  }),
+  command<MemoryOptions>({
+    usage: 'bench memory',
+    description: 'anonymous memory of a process that serves a trained model, with people and items known',
+    options: [
+      count('users', 'n', 'people with a history', 1_000_000),
+      count('items', 'n', 'items of the catalogue', 100_000),
+      count('events', 'n', 'events of each person, in one session', 2),
+      count('factors', 'n', 'length of the model’s vectors', 64),
+      count('requests', 'n', 'recommendations asked for, of drawn people', 5_000),
+      count('seed', 'n', 'seed of events and requests', 1),
+      option('--roles <list>', 'roles of the process', { default: 'stream,serve' }),
+      option('--keep <dir>', 'where data and model are kept, and found again when they are there'),
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/memory.js')).runMemory(context, options),
   }),
   command<IngestBenchOptions>({
     usage: 'bench ingest',

@@ -150,15 +150,16 @@ async function readFromWarehouse(
   options: TrainingData,
   { threads, signal }: { readonly threads: number; readonly signal: AbortSignal },
 ): Promise<TrainingSet> {
-  if (options.data === undefined) {
+  const { streams, warehouse: server } = loadConfig(options);
+  if (options.data === undefined && server.url === undefined) {
     throw new EngineError(
       'USAGE_INVALID',
-      'Name what to learn from: --file FILE --mapping M, or --data DIR with a warehouse.',
+      'Name what to learn from: --file FILE --mapping M, --data DIR with a warehouse, or a --config with warehouse.url.',
     );
   }
-  const { namespace } = loadConfig(options).streams;
   const { clock, logger } = context;
-  const warehouse = await openWarehouseToRead({ data: options.data, namespace, clock, logger });
+  const data = options.data ?? '.';
+  const warehouse = await openWarehouseToRead({ data, namespace: streams.namespace, server, clock, logger });
   try {
     const onRows = (rows: number): void => context.terminal.progress(() => `${rows} rows read`);
     const table = await readWarehouse(warehouse, { shards: threads, sql: options.sql, signal, onRows });

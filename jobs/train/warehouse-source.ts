@@ -1,8 +1,8 @@
 /**
  * Training data from the warehouse: interactions by SQL, in parallel shards by hash of the person.
  *
- * Each shard is one streamed statement; what it gives is taken in the order of the shards, so that the same rows make the
- * same training set whichever finishes first. People are pseudonyms there, and stay so in a model.
+ * Each shard is one streamed statement, sorted by person; what they give is taken person by person in order, so that the same
+ * rows make the same training set, however many shards there are. People are pseudonyms there, and stay so in a model.
  *
  * A statement of one's own must give the columns user, itemId, timeMs, type and value, and may use the parameters
  * `{shard:UInt32}` and `{shards:UInt32}`; one that does not is run once.
@@ -56,12 +56,26 @@ export async function readWarehouse(warehouse: Warehouse, options: WarehouseSour
   };
   const parts = await Promise.all(Array.from({ length: shards }, (_, shard) => read(shard)));
   const table = new InteractionTable({ hasTimes: true, isSessions: false });
-  for (const part of parts) {
-    for (const { user, itemId, timeMs, type, value } of part) {
-      table.add(user, itemId, { timeMs: Number(timeMs), type: typeIndex(type as InteractionType), value });
-    }
+  for (const { user, itemId, timeMs, type, value } of merged(parts)) {
+    table.add(user, itemId, { timeMs: Number(timeMs), type: typeIndex(type as InteractionType), value });
   }
   return table;
+}
+
+/** All rows of the least person that is next in any part, and so on; a person is in one part only. */
+function* merged(parts: readonly (readonly WarehouseInteraction[])[]): Generator<WarehouseInteraction> {
+  const places = parts.map(() => 0);
+  for (;;) {
+    let least = -1;
+    parts.forEach((part, p) => {
+      const next = part[places[p]!]?.user;
+      if (next !== undefined && (least < 0 || next < parts[least]![places[least]!]!.user)) least = p;
+    });
+    if (least < 0) return;
+    const part = parts[least]!;
+    const { user } = part[places[least]!]!;
+    while (part[places[least]!]?.user === user) yield part[places[least]!++]!;
+  }
 }
 
 function checkRow(row: WarehouseInteraction): WarehouseInteraction {

@@ -68,4 +68,14 @@ describe('load benches', () => {
     },
     TIMEOUT_MS,
   );
+
+  it(
+    'memory: a process that serves a model holds what it tells, and answers',
+    async () => {
+      const result = await bench('memory', { users: 300, items: 100, requests: 40 });
+      expect(result).toMatchObject({ users: 300, items: 100, factors: 64, readyBytes: positive, itemsPerAnswer: 10 });
+      expect(result['highestBytes']).toBeGreaterThanOrEqual(result['readyBytes'] as number);
+    },
+    TIMEOUT_MS,
+  );
 });

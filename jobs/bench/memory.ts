@@ -1,0 +1,191 @@
+/**
+ * `freshet bench memory`: what a serving process holds in anonymous memory (RssAnon: not mapped from files), with a million
+ * people who have a history, their catalogue, and a published model.
+ *
+ *   1. events and items are drawn and imported, 2. ials is trained on them and published, each by a process of its own;
+ *   3. `up` starts on that directory: memory once it is ready; 4. recommendations are asked for and events posted
+ *   meanwhile: memory at the highest and at the end.
+ */
+import { spawn } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { EngineError } from '../../schemas/errors.js';
+import { seededRandom } from '../../streams/random.js';
+import type { Random } from '../../streams/random.js';
+import type { CommandContext } from '../commands/command.js';
+import { EngineProcess } from './load-engine.js';
+import { HttpClient } from './load-http.js';
+import { requireTaken } from './load-world.js';
+
+export interface MemoryOptions {
+  readonly users: number;
+  readonly items: number;
+  readonly events: number;
+  readonly factors: number;
+  readonly requests: number;
+  readonly seed: number;
+  readonly roles: string;
+  readonly keep?: string | undefined;
+  readonly set?: readonly string[] | undefined;
+}
+
+const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
+const JOB_FLAGS = ['--max-semi-space-size=64', '--single-threaded-gc'];
+const START_MS = Date.UTC(2026, 0, 1);
+/** Between two people's sessions: a million take half a day. */
+const STEP_MS = 40;
+const DEPARTMENTS = 20;
+const BRANDS = 500;
+const MAPPING = `name: memory
+format: csv
+interaction:
+  userId: user
+  itemId: item
+  ts: { column: ts, unit: ms }
+  type: { constant: click }
+item:
+  itemId: item
+  title: title
+  categories: { column: category, split: '.', reverse: true }
+  brand: brand
+  price: price
+  currency: { constant: EUR }
+`;
+const CONNECTIONS = 4;
+const SAMPLE_MS = 250;
+/** Every so many requests an event is posted. */
+const REQUESTS_PER_EVENT = 5;
+
+export async function runMemory(context: CommandContext, options: MemoryOptions): Promise<void> {
+  const { terminal, clock } = context;
+  const folder = options.keep ?? mkdtempSync(join(tmpdir(), 'freshet-memory-'));
+  const random = seededRandom(options.seed);
+  const [data, models] = [join(folder, 'data'), join(folder, 'models')];
+  const set = options.set ?? [];
+  try {
+    if (!existsSync(models)) await prepare(context, options, { folder, data, models, random });
+    terminal.say('starting the process that is measured');
+    const args = ['--models', models, '--roles', options.roles];
+    const engine = await EngineProcess.start({ clock, set, directory: data, args });
+    try {
+      await engine.idle();
+      const ready = requireAnonymous(engine);
+      const figures = await ask(context, options, { engine, random: random.stream('requests') });
+      const { users, items, factors, requests } = options;
+      terminal.result({
+        bench: 'memory',
+        users,
+        items,
+        factors,
+        requests,
+        readyBytes: ready,
+        ...figures,
+        load: loadavg(),
+      });
+    } finally {
+      await engine.stop();
+    }
+  } finally {
+    if (options.keep === undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface Place {
+  readonly folder: string;
+  readonly data: string;
+  readonly models: string;
+  readonly random: Random;
+}
+
+/** The registry of models appears last: a folder that has one is whole. */
+async function prepare({ terminal }: CommandContext, options: MemoryOptions, place: Place): Promise<void> {
+  const { folder, data, models, random } = place;
+  mkdirSync(folder, { recursive: true });
+  rmSync(data, { recursive: true, force: true });
+  const [file, mapping] = [join(folder, 'events.csv'), join(folder, 'events.yaml')];
+  terminal.say(`drawing ${options.users * options.events} events of ${options.users} people`);
+  await writeEvents(file, options, random.stream('events'));
+  writeFileSync(mapping, MAPPING);
+  const learnFrom = [file, '--mapping', mapping];
+  const set = (options.set ?? []).flatMap((setting) => ['--set', setting]);
+  terminal.say('importing them');
+  await runJob('import', ...learnFrom, '--data', data, ...set);
+  terminal.say('training on them');
+  const fit = ['--option', `factors=${options.factors}`, '--option', 'epochs=1', '--no-holdout'];
+  await runJob('train', 'ials', '--file', ...learnFrom, '--models', models, '--data', data, ...fit, ...set);
+  rmSync(file);
+}
+
+/** People meet a department's items, popular ones (low numbers) more often; every item is met by somebody. */
+async function writeEvents(file: string, { users, items, events }: MemoryOptions, random: Random): Promise<void> {
+  const stream = createWriteStream(file);
+  stream.write('user,item,ts,title,category,brand,price\n');
+  for (let user = 0; user < users; user++) {
+    const department = random.int(DEPARTMENTS);
+    let lines = '';
+    for (let n = 0; n < events; n++) {
+      const drawn = Math.floor(items * random.float() ** 2);
+      const met = n === 0 && user < items ? user : drawn - (drawn % DEPARTMENTS) + department;
+      const item = Math.min(items - 1, met);
+      const ts = START_MS + user * STEP_MS + n * 1_000;
+      const category = `department-${item % DEPARTMENTS}.shelf-${item % 200}`;
+      lines += `user-${user},item-${item},${ts},The ${item}th thing on sale,${category},brand-${item % BRANDS},${(item % 90) + 9}.95\n`;
+    }
+    if (!stream.write(lines)) await once(stream, 'drain');
+  }
+  stream.end();
+  await once(stream, 'close');
+}
+
+async function runJob(...args: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, [...JOB_FLAGS, CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (bytes: Buffer) => (said = (said + bytes.toString()).slice(-2_000)));
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code === 0) return;
+  throw new EngineError('INTERNAL', `freshet ${args[0]} ended with ${code}. It said:\n${said}`);
+}
+
+interface Asked {
+  readonly engine: EngineProcess;
+  readonly random: Random;
+}
+
+async function ask({ clock }: CommandContext, options: MemoryOptions, { engine, random }: Asked) {
+  const http = new HttpClient(engine.url, CONNECTIONS);
+  let highestBytes = requireAnonymous(engine);
+  let [answered, asked] = [0, 0];
+  const sampling = clock.setInterval(SAMPLE_MS, () => {
+    highestBytes = Math.max(highestBytes, requireAnonymous(engine));
+  });
+  const lane = async (): Promise<void> => {
+    while (asked < options.requests) {
+      const n = asked++;
+      const user = `user-${random.int(options.users)}`;
+      const answer = await http.get(`/v1/users/${user}/recommendations?limit=10`);
+      requireTaken(answer);
+      answered += (JSON.parse(answer.body.toString()) as { items: unknown[] }).items.length;
+      if (n % REQUESTS_PER_EVENT > 0) continue;
+      const itemId = `item-${random.int(options.items)}`;
+      const event = { eventId: `asked-${n}`, type: 'click', userId: user, itemId };
+      requireTaken(await http.post('/v1/events', JSON.stringify([event])));
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: CONNECTIONS }, lane));
+    await engine.idle();
+    return { highestBytes, atEndBytes: requireAnonymous(engine), itemsPerAnswer: answered / Math.max(1, asked) };
+  } finally {
+    sampling.cancel();
+    http.close();
+  }
+}
+
+function requireAnonymous(engine: EngineProcess): number {
+  const bytes = engine.anonymousBytes();
+  if (bytes !== undefined) return bytes;
+  throw new EngineError('USAGE_INVALID', 'bench memory reads /proc/PID/status, which this system does not have.');
+}
