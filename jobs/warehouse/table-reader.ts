@@ -30,7 +30,7 @@ export interface TableReaderOptions {
 }
 
 /** A few ms of work. */
-const READ_LIMITS = { recordsMax: 500, bytesMax: 1 << 20 };
+const READ_LIMITS = { recordsMax: 200, bytesMax: 1 << 20 };
 const ROWS_PER_READ_MAX = 1_000;
 /** Records without a row after which their offset is reported anyway. */
 const SKIPPED_RECORDS_MAX = 20_000;

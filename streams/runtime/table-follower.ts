@@ -22,7 +22,7 @@ export interface TableFollowerOptions {
 }
 
 /** One read takes at most this much, so that a node that catches up stays responsive. */
-const READ_LIMITS = { recordsMax: 2_000, bytesMax: 4 << 20 };
+const READ_LIMITS = { recordsMax: 250, bytesMax: 1 << 20 };
 /** Before a partition that could not be read is tried again. */
 const RETRY_MS = 500;
 

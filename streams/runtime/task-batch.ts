@@ -18,6 +18,7 @@ import type { InputBatch, InputEntry } from './input-reader.js';
 import { OperatorChain, PARTITION_KEY } from './operator-chain.js';
 import { Row } from './row.js';
 import { RowCache } from './row-cache.js';
+import { Slices } from './slices.js';
 import { TaskFaults } from './task-faults.js';
 import type { FaultPlace } from './task-faults.js';
 import { TaskMeta } from './task-meta.js';
@@ -27,9 +28,8 @@ import type { AnyStage } from './topology.js';
 
 /** Rows and timers that a record seldom changes more of. */
 const KEYS_OF_A_RECORD = 16;
-/** Records between two looks at the clock. */
-const SLICE_CHECK_RECORDS = 32;
-
+/** Who gives way is felt as long as a slice takes. */
+const BACKGROUND_SLICE_MS = 2;
 export interface TaskBatchParts {
   readonly id: TaskId;
   readonly stage: AnyStage;
@@ -63,6 +63,7 @@ export class TaskBatch {
   readonly outputs: BatchOutputs;
   readonly chain: OperatorChain;
   readonly faults: TaskFaults;
+  readonly slices: Slices;
   /** Rows to be stored. */
   readonly touched: Row[] = [];
   private readonly layout: CellLayout;
@@ -80,6 +81,11 @@ export class TaskBatch {
     this.chain = new OperatorChain(this.layout, this.timers, this.outputs, this.touched, id.partition);
     this.faults = new TaskFaults(stage, id, statistics, (...output) => this.chain.emitFromRuntime(...output));
     this.input = new InputReader(stage, id.partition, log);
+    const { sliceMs } = options;
+    this.slices = new Slices(
+      parts.clock,
+      stage.isBackground === true ? Math.min(sliceMs, BACKGROUND_SLICE_MS) : sliceMs,
+    );
   }
 
   /** Forgets everything that is not in the store. */
@@ -162,9 +168,8 @@ export class TaskBatch {
   }
 
   private async process(chunk: InputBatch, plan: TimerPlan, isFirst: boolean): Promise<BatchEnd> {
-    const { clock, options } = this.parts;
     const { entries } = chunk;
-    let sliceStart = clock.monotonic();
+    this.slices.begin();
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i]!;
       const time = this.timeToReach(entry);
@@ -174,10 +179,7 @@ export class TaskBatch {
       }
       this.processEntry(entry, time);
       if (this.isFull && i + 1 < entries.length) return { offset: entries[i + 1]!.offset, records: i + 1 };
-      if (i % SLICE_CHECK_RECORDS === 0 && clock.monotonic() - sliceStart > options.sliceMs) {
-        await clock.nextTurn();
-        sliceStart = clock.monotonic();
-      }
+      if (this.slices.isOver()) await this.slices.next();
     }
     return { offset: chunk.nextOffset, records: entries.length };
   }

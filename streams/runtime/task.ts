@@ -173,7 +173,7 @@ export class Task {
 
   private async commit(offset: number): Promise<void> {
     const { batch, statistics } = this;
-    const { puts, deletes } = this.encodeRows();
+    const { puts, deletes } = await this.encodeRows();
     const commit: Commit = {
       owner: this.owner,
       previous: this.head.commitId,
@@ -198,14 +198,17 @@ export class Task {
     await this.sendOutbox([{ commitId: commit.next, outputs: commit.outputs }]);
   }
 
-  private encodeRows(): Pick<Commit, 'puts' | 'deletes'> {
+  private async encodeRows(): Promise<Pick<Commit, 'puts' | 'deletes'>> {
+    const { batch } = this;
     const puts: [string, Uint8Array][] = [];
     const deletes: string[] = [];
-    for (const row of this.batch.touched) {
-      this.batch.chain.publishNow(row);
+    batch.slices.begin();
+    for (const row of batch.touched) {
+      batch.chain.publishNow(row);
       const encoded = row.encode();
       if (encoded === undefined) deletes.push(row.key);
       else puts.push([row.key, encoded]);
+      if (batch.slices.isOver()) await batch.slices.next();
     }
     return { puts, deletes };
   }
