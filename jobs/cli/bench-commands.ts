@@ -5,6 +5,7 @@ import type { MemoryOptions } from '../bench/memory.js';
 import type { NeuralScoresOptions } from '../bench/neural-scores.js';
 import type { SequentialStepOptions } from '../bench/sequential-step.js';
 import type { ServeOptions } from '../bench/serve.js';
+import type { SinkBenchOptions } from '../bench/sink.js';
 import type { ThroughputOptions } from '../bench/throughput.js';
 import type { W1Options } from '../bench/w1.js';
 import { parseCount } from '../commands/command.js';
@@ -121,6 +122,22 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
       SET,
     ],
     run: async (context, options) => (await import('../bench/memory.js')).runMemory(context, options),
+  }),
+  command<SinkBenchOptions>({
+    usage: 'bench sink',
+    description: 'from the log into the analysts’ tables: rows a second, each there once',
+    options: [
+      count(
+        'interactions',
+        'n',
+        'interactions of the simulator’s mix, a viewed impression of ten places for every three',
+        60_000,
+      ),
+      count('seed', 'n', 'seed of the mix', 1),
+      count('kills', 'n', 'kill -9 of the embedded warehouse, spread over the run', 0),
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/sink.js')).runSink(context, options),
   }),
   command<IngestBenchOptions>({
     usage: 'bench ingest',

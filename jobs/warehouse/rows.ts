@@ -69,15 +69,15 @@ function mapping(table: TableName, topic: keyof typeof TOPICS, makers: Makers): 
 }
 
 /**
- * Rows are grown from one literal by plain assignments: spreading several objects into one makes it a hash table inside
- * V8, which costs more than all the rest of a row's way.
+ * Rows are grown from one literal by plain assignments: spreading an object into another makes it a hash table inside V8,
+ * which costs more than all the rest of a row's way.
  */
 type Row = Record<string, WarehouseRow[string]>;
 
 function interactionRows(record: Interaction, source: RowSource): WarehouseRow[] {
   if (refusesAnalytics(record.consent)) return [];
   const { attribution, value, currency, quantity, dwellMs } = record;
-  const row = eventRow(record, source);
+  const row = eventRow(record, eventBase(record, source));
   row['type'] = record.type;
   row['itemId'] = record.itemId;
   if (value !== null) row['value'] = value;
@@ -96,15 +96,15 @@ function interactionRows(record: Interaction, source: RowSource): WarehouseRow[]
 
 function impressionRows(record: Impression, source: RowSource): WarehouseRow[] {
   if (refusesAnalytics(record.consent)) return [];
-  const shared = eventRow(record, source);
-  shared['stage'] = record.stage;
-  shared['requestId'] = record.requestId;
-  shared['placement'] = record.placement;
-  shared['slateSize'] = record.slate.length;
-  addContext(shared, record.context);
-  addPolicy(shared, record);
+  const base = eventBase(record, source);
   return record.slate.map((place) => {
-    const row: Row = { ...shared };
+    const row = eventRow(record, base);
+    row['stage'] = record.stage;
+    row['requestId'] = record.requestId;
+    row['placement'] = record.placement;
+    row['slateSize'] = record.slate.length;
+    addContext(row, record.context);
+    addPolicy(row, record);
     row['position'] = place.position;
     row['itemId'] = place.itemId;
     if (place.propensity !== null) row['propensity'] = place.propensity;
@@ -133,18 +133,19 @@ function sessionRow(record: SessionClosed, { appendedAt, pseudonyms }: RowSource
 }
 
 function rewardRows(record: Reward, { appendedAt, pseudonyms }: RowSource): WarehouseRow[] {
-  const shared: Row = {
-    appendedAt: time(appendedAt),
-    user: pseudonyms.user(record.userId),
-    requestId: record.requestId,
-    placement: record.placement,
-    viewedAt: time(record.viewedAt),
-    settledAt: time(record.settledAt),
-  };
-  addContext(shared, record.context);
-  addPolicy(shared, record);
+  const times = { appendedAt: time(appendedAt), viewedAt: time(record.viewedAt), settledAt: time(record.settledAt) };
+  const user = pseudonyms.user(record.userId);
   return record.outcomes.map((outcome) => {
-    const row: Row = { ...shared };
+    const row: Row = {
+      appendedAt: times.appendedAt,
+      user,
+      requestId: record.requestId,
+      placement: record.placement,
+      viewedAt: times.viewedAt,
+      settledAt: times.settledAt,
+    };
+    addContext(row, record.context);
+    addPolicy(row, record);
     row['position'] = outcome.position;
     row['itemId'] = outcome.itemId;
     row['reward'] = outcome.reward;
@@ -206,19 +207,36 @@ function withoutQuotes(reason: string): string {
   return reason.replace(/"(?:[^"\\]|\\.)*("|$)|(?<!\w)'[^']*('|$)/g, '…');
 }
 
-function eventRow(record: Interaction | Impression, { appendedAt, pseudonyms }: RowSource): Row {
-  const { userId, anonymousId, sessionId, utcOffset } = record;
-  const row: Row = {
+interface EventBase {
+  readonly appendedAt: Date;
+  readonly ts: Date;
+  readonly receivedAt: Date;
+  readonly eventId: string;
+  readonly user: string;
+  readonly anonymousUser: string | undefined;
+  readonly session: string | undefined;
+}
+
+/** What takes some work, once for all rows of a record. */
+function eventBase(record: Interaction | Impression, { appendedAt, pseudonyms }: RowSource): EventBase {
+  const { userId, anonymousId, sessionId } = record;
+  return {
     appendedAt: time(appendedAt),
-    eventId: pseudonyms.event(record.eventId),
     ts: time(record.ts),
     receivedAt: time(record.receivedAt),
+    eventId: pseudonyms.event(record.eventId),
     user: pseudonyms.user(userId),
-    producer: record.producerId,
+    anonymousUser: anonymousId === null ? undefined : pseudonyms.user(anonymousId),
+    session: sessionId === null ? undefined : pseudonyms.session(userId, sessionId),
   };
+}
+
+function eventRow({ producerId, utcOffset }: Interaction | Impression, base: EventBase): Row {
+  const { appendedAt, eventId, ts, receivedAt, user, anonymousUser, session } = base;
+  const row: Row = { appendedAt, eventId, ts, receivedAt, user, producer: producerId };
   if (utcOffset !== null) row['utcOffsetMinutes'] = utcOffset;
-  if (anonymousId !== null) row['anonymousUser'] = pseudonyms.user(anonymousId);
-  if (sessionId !== null) row['session'] = pseudonyms.session(userId, sessionId);
+  if (anonymousUser !== undefined) row['anonymousUser'] = anonymousUser;
+  if (session !== undefined) row['session'] = session;
   return row;
 }
 

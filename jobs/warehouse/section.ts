@@ -34,12 +34,12 @@ export const warehouseSection = defineSection(
       description: 'How long a row waits for its block to fill: longer makes fewer, larger writes and later answers.',
     }),
     blockRows: setting.integer({
-      default: 2_000,
+      default: 10_000,
       min: 100,
-      max: 10_000,
+      max: 50_000,
       unit: 'rows',
       description:
-        'Most rows of one insert. Larger is faster to store and holds the event loop longer, about 10 µs a row.',
+        'Most rows of one insert. Larger costs the warehouse less a row, which merges what was inserted, and takes more memory until it is stored.',
     }),
     memoryBytes: setting.integer({
       default: 2 * 2 ** 30,

@@ -19,9 +19,12 @@ import {
   type WarehouseRow,
 } from './warehouse.js';
 
+export type BlockSource = Readonly<Record<'_topic', string> & Record<'_partition', number>>;
+
 export interface LedgerStore {
-  /** One insert of JSON rows. Two calls with the same `queryId` never run at once: the later one is refused. */
-  insertRows(table: string, rows: readonly WarehouseRow[], queryId?: string): Promise<void>;
+  insertRows(table: string, rows: readonly WarehouseRow[]): Promise<void>;
+  /** One insert, all rows with these columns beside their own. Two with the same `queryId` never run at once: the later one is refused. */
+  insertBlock(table: string, rows: readonly BlockRow[], source: BlockSource, queryId: string): Promise<void>;
   select(sql: string, params: QueryParams, queryId?: string): AsyncIterable<Record<string, unknown>>;
   command(sql: string, params: QueryParams): Promise<void>;
 }
@@ -48,7 +51,9 @@ export class BlockLedger {
     return this.inLane(lane, async () => {
       const position = await this.readPosition(table, range.topic, range.partition);
       if (position !== undefined && range.toOffset <= position) return { rowsStored: 0, wasStored: true };
-      let missing = rows.filter((row) => position === undefined || row._offset > position);
+      let missing = rows;
+      if (position !== undefined && range.fromOffset <= position)
+        missing = rows.filter((row) => row._offset > position);
       if (position === undefined || this.certain.get(lane) !== position) {
         const stored = await this.readStored(table, lane, {
           ...range,
@@ -59,8 +64,7 @@ export class BlockLedger {
       this.certain.delete(lane);
       const { topic, partition, toOffset } = range;
       if (missing.length > 0) {
-        const complete = missing.map((row) => ({ ...row, _topic: topic, _partition: partition }));
-        await this.store.insertRows(table, complete, lane);
+        await this.store.insertBlock(table, missing, { _topic: topic, _partition: partition }, lane);
       }
       await this.store.insertRows(LEDGER, [{ table, topic, partition, to_offset: toOffset }]);
       this.certain.set(lane, toOffset);

@@ -8,6 +8,9 @@
  * This file alone imports chdb.
  */
 import { drainPending, Session } from 'chdb';
+import { mkdirSync, rmSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Server } from 'node:http';
 import { systemClock } from '../clock.js';
 import { type EngineStatement, serveChdbHttp, type SqlEngine } from './chdb-http.js';
@@ -30,6 +33,8 @@ export type ChdbReport =
 const STOP_GRACE_MS = 3_000;
 /** Output of a statement that cannot be streamed (SHOW, DESCRIBE, EXPLAIN …), held in memory as a whole. */
 const BUFFERED_RESULT_BYTES_MAX = 256 * 1024 * 1024;
+/** Folder of bodies that are being stored, beside chDB's own. */
+const INCOMING = 'incoming';
 /** Statements are parsed up to this length, parameters included; ClickHouse's own 256 KiB is short for long arrays. */
 const QUERY_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -38,7 +43,15 @@ const QUERY_BYTES_MAX = 64 * 1024 * 1024;
  * that failed half-way comes back in front of the next result, and settings and parameters stay set.
  */
 class ChdbEngine implements SqlEngine {
-  constructor(private readonly directory: string) {}
+  private readonly incoming: string;
+  private bodies = 0;
+
+  constructor(private readonly directory: string) {
+    this.incoming = join(directory, INCOMING);
+    // What a killed process left there was not acknowledged.
+    rmSync(this.incoming, { recursive: true, force: true });
+    mkdirSync(this.incoming);
+  }
 
   async *rows(statement: EngineStatement, format: string): AsyncGenerator<Uint8Array> {
     const session = this.open(statement);
@@ -65,6 +78,8 @@ class ChdbEngine implements SqlEngine {
 
   async insert(statement: EngineStatement, body: Buffer): Promise<number> {
     const target = /^\s*INSERT\s+INTO\s+([\w.`"]+)\s*(?:\(([^)]*)\))?\s*FORMAT\s+JSONEachRow\s*$/i.exec(statement.sql);
+    const native = /^(\s*INSERT\s+INTO\s+[\w.`"]+\s*\([^)]*\))\s*FORMAT\s+Native\s*$/i.exec(statement.sql);
+    if (native !== null) return this.insertNative(statement, native[1]!, body);
     const session = this.open(statement);
     try {
       if (target === null) {
@@ -83,6 +98,20 @@ class ChdbEngine implements SqlEngine {
       return inserted.rowsWritten;
     } finally {
       session.close();
+    }
+  }
+
+  /** The library takes text alone from memory; a file it reads itself, whatever is in it. */
+  private async insertNative(statement: EngineStatement, into: string, body: Buffer): Promise<number> {
+    const path = join(this.incoming, `${this.bodies++}.native`);
+    await writeFile(path, body);
+    const session = this.open(statement);
+    try {
+      await session.queryAsync(`${into} SELECT * FROM file(${quoteLiteral(path)}, 'Native')`);
+      return 0;
+    } finally {
+      session.close();
+      await rm(path, { force: true });
     }
   }
 

@@ -8,6 +8,7 @@ import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
 import type { Clock } from '../clock.js';
+import type { NativeBlock } from './native-block.js';
 import type { QueryParams, WarehouseRow } from './warehouse.js';
 
 /** Where a ClickHouse HTTP interface listens. */
@@ -58,14 +59,19 @@ export class ClickhouseConnection {
     await this.client.command({ query: sql, query_params: { ...params }, ...options(call) });
   }
 
+  /** As JSON, which the server judges row by row. */
   async insert(table: string, rows: readonly WarehouseRow[], call: ClickhouseCall): Promise<void> {
     const values = Readable.from(encoded(rows, this.clock), { objectMode: false });
-    // As a statement with a body: `insert` takes JSON row by row, and a stream's step costs more than a row's encoding.
-    const result = await this.client.exec({
-      query: `INSERT INTO ${table} FORMAT JSONEachRow`,
-      values,
-      ...options(call),
-    });
+    await this.send(`INSERT INTO ${table} FORMAT JSONEachRow`, values, call);
+  }
+
+  async insertNative(table: string, { columns, bytes }: NativeBlock, call: ClickhouseCall): Promise<void> {
+    await this.send(`INSERT INTO ${table} (${columns.join(', ')}) FORMAT Native`, Readable.from([bytes]), call);
+  }
+
+  /** As a statement with a body: the client's `insert` takes JSON row by row, and a step costs more than the row. */
+  private async send(query: string, values: Readable, call: ClickhouseCall): Promise<void> {
+    const result = await this.client.exec({ query, values, ...options(call) });
     // The answer is empty; unread, it would hold the connection.
     result.stream.resume();
     await finished(result.stream);

@@ -8,10 +8,11 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
-import { BlockLedger, LEDGER_DDL } from './block-ledger.js';
+import { BlockLedger, type BlockSource, LEDGER_DDL } from './block-ledger.js';
 import { type ClickhouseCall, ClickhouseConnection, type ClickhouseEndpoint } from './clickhouse-client.js';
 import { clickhouseFault, type FaultSource } from './clickhouse-fault.js';
 import { applyMigrations, HISTORY_DDL } from './migrations.js';
+import { NativeBlockEncoder, type TableColumn } from './native-block.js';
 import {
   type BlockRange,
   type BlockRow,
@@ -71,13 +72,16 @@ interface Call extends FaultSource {
 export class ClickhouseWarehouse implements Warehouse {
   private current: { readonly generation: number; readonly connection: ClickhouseConnection } | undefined;
   private readonly ledger: BlockLedger;
+  /** By table; gone when its columns may have changed. */
+  private readonly encoders = new Map<string, NativeBlockEncoder>();
   private readonly closing = new AbortController();
   private closed: Promise<void> | undefined;
   private calls = 0;
 
   private constructor(private readonly options: ClickhouseWarehouseOptions) {
     this.ledger = new BlockLedger({
-      insertRows: (table, rows, queryId) => this.insertRows(table, rows, queryId),
+      insertRows: (table, rows) => this.insertRows(table, rows),
+      insertBlock: (table, rows, source, queryId) => this.insertBlock(table, rows, source, queryId),
       select: (sql, params, queryId) => this.rows(sql, params, {}, queryId),
       command: (sql, params) => this.command(sql, params, {}),
     });
@@ -178,6 +182,7 @@ export class ClickhouseWarehouse implements Warehouse {
 
   private command(sql: string, params: QueryParams, options: QueryOptions, connect = this.connect): Promise<void> {
     const { timeoutMs = COMMAND_MS, signal } = options;
+    this.encoders.clear();
     const settings = { ...COMMON_SETTINGS, max_execution_time: seconds(timeoutMs) };
     return this.call({ what: 'statement', sql, timeoutMs, signal }, connect, (connection, abort) =>
       connection.command(sql, params, { settings, signal: abort }),
@@ -185,11 +190,55 @@ export class ClickhouseWarehouse implements Warehouse {
   }
 
   private insertRows(table: string, rows: readonly WarehouseRow[], queryId?: string): Promise<void> {
+    return this.sendRows(table, queryId, (connection, call) => connection.insert(table, rows, call));
+  }
+
+  private async insertBlock(
+    table: string,
+    rows: readonly BlockRow[],
+    source: BlockSource,
+    queryId: string,
+  ): Promise<void> {
+    const encoder = await this.encoderOf(table);
+    const block = await encoder.encode(rows, source, () => this.options.clock.nextTurn());
+    if (block === undefined) {
+      return this.insertRows(
+        table,
+        rows.map((row) => ({ ...row, ...source })),
+        queryId,
+      );
+    }
+    try {
+      await this.sendRows(table, queryId, (connection, call) => connection.insertNative(table, block, call));
+    } catch (error) {
+      // The table may have other columns by now.
+      this.encoders.delete(table);
+      throw error;
+    }
+  }
+
+  private async encoderOf(table: string): Promise<NativeBlockEncoder> {
+    const known = this.encoders.get(table);
+    if (known !== undefined) return known;
+    const sql = `SELECT name, type, default_kind AS kind FROM system.columns
+      WHERE database = currentDatabase() AND table = {table:String} ORDER BY position`;
+    const columns: TableColumn[] = [];
+    for await (const { name, type, kind } of this.rows(sql, { table }, {})) {
+      columns.push({ name: String(name), type: String(type), hasDefault: kind !== '' });
+    }
+    const encoder = new NativeBlockEncoder(columns);
+    this.encoders.set(table, encoder);
+    return encoder;
+  }
+
+  private sendRows(
+    table: string,
+    queryId: string | undefined,
+    send: (connection: ClickhouseConnection, call: ClickhouseCall) => Promise<void>,
+  ): Promise<void> {
     const call: Call = { what: `insert into '${table}'`, isInsert: true, timeoutMs: STATEMENT_MS };
     const settings = { ...INSERT_SETTINGS, max_execution_time: seconds(STATEMENT_MS) };
-    return this.call(call, this.connect, (connection, signal) =>
-      connection.insert(table, rows, { settings, signal, queryId }),
-    );
+    return this.call(call, this.connect, (connection, signal) => send(connection, { settings, signal, queryId }));
   }
 
   private async *rows(

@@ -8,7 +8,7 @@ export interface SinkRecord {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  /** Undefined for a record that has no place in the table: its offset counts as stored all the same. */
+  /** Belongs to the sink from then on. Undefined for a record that has no place in the table: its offset counts as stored all the same. */
   readonly row: WarehouseRow | undefined;
   /** Tells rows of one offset apart; '' when there is one. */
   readonly outputId?: string;

@@ -1,7 +1,9 @@
 /** The key and what is made with it. */
+import { createHmac } from 'node:crypto';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createPseudonyms, openPseudonyms } from '../../../jobs/warehouse/pseudonyms.js';
 import { systemRandom } from '../../../streams/random.js';
@@ -21,6 +23,18 @@ describe('pseudonyms', () => {
     const all = [one.user('ann'), two.user('ann'), one.user('bob'), one.event('ann'), one.session('ann', 's')];
     expect(new Set(all).size).toBe(all.length);
     expect(one.session('ab', 'c')).not.toBe(one.session('a', 'bc'));
+  });
+
+  it('are HMACs of the ids, whatever their length and letters', () => {
+    const key = Buffer.from('0123456789abcdef0123456789abcdef');
+    const pseudonyms = createPseudonyms(key);
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 400 }), (id) => {
+        const hex = createHmac('sha256', key).update(`user\0${id}`).digest('hex');
+        const digits = pseudonyms.user(id).replaceAll('-', '');
+        expect(digits).toBe(`${hex.slice(0, 12)}8${hex.slice(13, 16)}a${hex.slice(17, 32)}`);
+      }),
+    );
   });
 
   it('keep their key in the data directory, one for all who start together, readable by its owner only', async () => {
