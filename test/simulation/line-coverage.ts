@@ -23,6 +23,8 @@ export const COMMIT_PATH = [
   'streams/runtime/row-cache.ts',
   'streams/runtime/table-repair.ts',
   'streams/kafka/group-member.ts',
+  'streams/warehouse/sink.ts',
+  'streams/warehouse/block-ledger.ts',
 ];
 
 export interface FileCoverage {

@@ -27,10 +27,12 @@ async function main(args: readonly string[]): Promise<number> {
   const from = requireCount(values.seed ?? values.from, 'seed');
   const count = values.seed === undefined ? requireCount(values.seeds, 'seeds') : 1;
   const coverage = values.json ? undefined : await LineCoverage.start();
+  const sink = { warehouseKilled: 0, blockTorn: 0, sinkRestarted: 0 };
   const result = await runSeeds({
     from,
     count,
     onRun(run) {
+      for (const kind of Object.keys(sink) as (keyof typeof sink)[]) sink[kind] += run.sinkFaults[kind];
       if (run.violations.length === 0) return;
       keepFailure(run, join(process.cwd(), 'test', 'simulation', '.failures'));
       if (!values.json) print(values.seed === undefined ? describeFailure(run) : run.violations.join('\n'));
@@ -38,10 +40,12 @@ async function main(args: readonly string[]): Promise<number> {
   });
   if (!values.json) {
     print(`${result.records} input records and ${result.events} events in ${result.seeds} runs. Faults injected:`);
-    for (const kind of FAULT_KINDS) print(`  ${kind.padEnd(24)}${String(result.faults[kind]).padStart(9)}`);
+    const injected = [...FAULT_KINDS.map((kind) => [kind, result.faults[kind]] as const), ...Object.entries(sink)];
+    for (const [kind, times] of injected) print(`  ${kind.padEnd(24)}${String(times).padStart(9)}`);
   }
   if (coverage !== undefined) printCoverage(await coverage.stop(), print);
-  const { seeds, seconds, faults } = result;
+  const { seeds, seconds } = result;
+  const faults = { ...result.faults, ...sink };
   const failed = result.failures.map(({ seed }) => seed);
   print(JSON.stringify({ seeds, failed, seconds, ...(values.json ? { faults } : {}) }));
   return failed.length === 0 ? 0 : 1;

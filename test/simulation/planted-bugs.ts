@@ -10,6 +10,7 @@ import { Task } from '../../streams/runtime/task.js';
 import type { Commit, CommitOutcome, StateStore, TaskHead, TaskId } from '../../streams/state/state-store.js';
 import { taskName } from '../../streams/state/state-store.js';
 import type { EventLog, OutgoingRecord } from '../../streams/log/event-log.js';
+import { BlockLedger } from '../../streams/warehouse/block-ledger.js';
 import { TableRepair } from '../../streams/runtime/table-repair.js';
 import { TaskLoop } from '../../streams/runtime/task-loop.js';
 import { ConnectionLost } from './process.js';
@@ -180,6 +181,10 @@ const zombieAcquires = (): (() => void) =>
 /** Nobody looks for old values that landed behind newer ones. */
 const unmendedTables = (): (() => void) =>
   replaceIn<object>(TableRepair.prototype, () => ({ look: () => Promise.resolve() }));
+
+/** A block whose insert was cut off is inserted again whole, whatever is there of it. */
+const sinkDoubles = (): (() => void) =>
+  replaceIn<object>(BlockLedger.prototype, () => ({ readStored: () => Promise.resolve(new Set<string>()) }));
 
 /** The inside of a task, as mutations see it. */
 interface TaskInside {
@@ -360,5 +365,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     mutation: { patch: unmendedTables },
     foundAfter: 8,
     harm: /compaction keeps/,
+  },
+  {
+    name: 'the sink doubles what a torn block had stored',
+    mutation: { patch: sinkDoubles },
+    foundAfter: 2,
+    harm: /the warehouse has .* 2 times/,
   },
 ];

@@ -14,12 +14,14 @@ import type { Topology } from '../../streams/runtime/topology.js';
 import type { StateStore, TaskId } from '../../streams/state/state-store.js';
 import { taskName } from '../../streams/state/state-store.js';
 import { Cluster, REPAIR_MS } from './cluster.js';
-import { FaultPlan } from './faults.js';
+import { FAULT_KINDS, FaultPlan } from './faults.js';
 import type { FaultCounts } from './faults.js';
 import { Process, VERY_LATE_MS } from './process.js';
 import type { Network } from './process.js';
 import { Scheduler } from './scheduler.js';
 import { SimulatedLog } from './simulated-log.js';
+import { NO_SINK_FAULTS, SimulatedSink } from './sink.js';
+import type { SinkFaults } from './sink.js';
 import { outboxOf, StoreServer } from './simulated-store.js';
 import {
   DEAD_LETTERS,
@@ -48,6 +50,7 @@ export interface RunResult {
   /** In words; empty when the run was right. */
   readonly violations: readonly string[];
   readonly faults: FaultCounts;
+  readonly sinkFaults: SinkFaults;
   readonly delivery: 'atomic' | 'outbox';
   /** Input records of both stages. */
   readonly records: number;
@@ -93,19 +96,26 @@ async function run(seed: number, mutation: Mutation): Promise<RunResult> {
     wrapLog: mutation.wrapLog ?? ((own) => own),
   });
   const durationMs = 1_000 + random.int(1_500);
+  const sink = delivery === 'outbox' ? new SimulatedSink(seed, scheduler, log, cluster) : undefined;
   cluster.start();
+  sink?.start();
   cluster.scheduleFaults(durationMs);
   startSenders(log, network, cluster, random, durationMs);
   await scheduler.runUntil(durationMs);
   cluster.heal(random.float() < 0.5);
+  sink?.heal();
   const isDrained = await drain(scheduler, cluster, tasks, topology, log, server);
   // Late values of tables are mended at the next looks of their owners; then only what compaction keeps is judged.
   await scheduler.runUntil(scheduler.elapsedMs + 3 * REPAIR_MS + VERY_LATE_MS);
   const published = publishedIn(log);
   log.cleanNow();
-  const violations = [...cluster.failures, ...isDrained, ...verify(topology, log, server, published)];
+  const stored = (await sink?.drain()) ?? [];
+  const violations = [...cluster.failures, ...isDrained, ...verify(topology, log, server, published), ...stored];
   const records = tasks.reduce((sum, task) => sum + endOf(task, topology, log), 0);
-  return { seed, violations, faults: faults.counts, delivery, records, events: scheduler.steps };
+  const counts = { ...faults.counts };
+  for (const kind of FAULT_KINDS) counts[kind] += sink?.faults.network[kind] ?? 0;
+  const sinkFaults = sink?.faults ?? NO_SINK_FAULTS;
+  return { seed, violations, faults: counts, sinkFaults, delivery, records, events: scheduler.steps };
 }
 
 function topicsOf(partitions: { users: number; items: number }, isExact: boolean): TopicSpec[] {
