@@ -6,6 +6,7 @@ import type { NeuralScoresOptions } from '../bench/neural-scores.js';
 import type { SequentialStepOptions } from '../bench/sequential-step.js';
 import type { ServeOptions } from '../bench/serve.js';
 import type { SinkBenchOptions } from '../bench/sink.js';
+import type { SubscribersBenchOptions } from '../bench/subscribers.js';
 import type { ThroughputOptions } from '../bench/throughput.js';
 import type { W1Options } from '../bench/w1.js';
 import { parseCount } from '../commands/command.js';
@@ -68,6 +69,16 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
       SET,
     ],
     run: async (context, options) => (await import('../bench/latency.js')).runLatency(context, options),
+  }),
+  command<SubscribersBenchOptions>({
+    usage: 'bench subscribers',
+    description: 'memory of an idle feed, and the time until all were refreshed once',
+    options: [
+      count('subscribers', 'n', 'users, each with an open feed', 10_000),
+      count('items', 'n', 'items of the catalogue', 10_000),
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/subscribers.js')).runSubscribers(context, options),
   }),
   command<ServeOptions>({
     usage: 'bench serve',
