@@ -4,13 +4,14 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
 import { HttpClient } from './load-http.js';
+import { statusBytes } from './process-memory.js';
 
 export interface EngineProcessOptions {
   readonly clock: Clock;
@@ -109,22 +110,11 @@ export class EngineProcess {
 
   /** What is in memory and not mapped from files. Undefined where the system does not tell. */
   anonymousBytes(): number | undefined {
-    return this.statusBytes('RssAnon');
+    return statusBytes(this.child.pid, 'RssAnon');
   }
 
   private peakBytes(): number | undefined {
-    return this.statusBytes('VmHWM');
-  }
-
-  private statusBytes(name: string): number | undefined {
-    try {
-      const status = readFileSync(`/proc/${this.child.pid}/status`, 'latin1');
-      const kilobytes = new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1];
-      return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024;
-    } catch {
-      // Not on this system.
-      return undefined;
-    }
+    return statusBytes(this.child.pid, 'VmHWM');
   }
 }
 

@@ -3,6 +3,7 @@ import type { IngestBenchOptions } from '../bench/ingest.js';
 import type { LatencyOptions } from '../bench/latency.js';
 import type { MemoryOptions } from '../bench/memory.js';
 import type { NeuralScoresOptions } from '../bench/neural-scores.js';
+import type { ReplayMemoryOptions } from '../bench/replay-memory.js';
 import type { SequentialStepOptions } from '../bench/sequential-step.js';
 import type { ServeOptions } from '../bench/serve.js';
 import type { SinkBenchOptions } from '../bench/sink.js';
@@ -149,6 +150,18 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
       SET,
     ],
     run: async (context, options) => (await import('../bench/sink.js')).runSink(context, options),
+  }),
+  command<ReplayMemoryOptions>({
+    usage: 'bench replay-memory',
+    description: 'anonymous memory of replays of a file of clicks, one after another',
+    options: [
+      option('--file <csv.gz>', 'Globo’s clicks', { isRequired: true }),
+      count('items', 'n', 'items of a drawn catalogue beside those clicked', 50_000),
+      count('replays', 'n', 'replays, each a week later', 2),
+      count('seed', 'n', 'seed of the catalogue', 1),
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/replay-memory.js')).runReplayMemory(context, options),
   }),
   command<IngestBenchOptions>({
     usage: 'bench ingest',
