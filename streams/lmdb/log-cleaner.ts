@@ -4,7 +4,8 @@
  * Retention removes whole batches from the front. Compaction works in passes: it notes the latest offset of each key
  * within a window of records that came since the last pass, then rewrites everything from the start up to that
  * window's end without what was superseded. Event topics are only re-batched. All three move in steps of a few
- * batches, each replaced in one transaction, and within a budget of bytes, so that cleaning never holds up appends.
+ * batches, each replaced in one transaction, and within a budget of bytes, so that cleaning never holds up appends; between
+ * two steps other work gets its turn.
  *
  * Invariant: offsets never change, and a tombstone goes only after every older record of its key.
  */
@@ -106,6 +107,7 @@ export class LogCleaner {
       if (step === undefined || (step.atEnd && step.bytes < SMALL_BATCH_BYTES)) return;
       budget.bytes -= step.bytes;
       this.cleanedTo.set(partition, step.endOffset);
+      await this.options.clock.nextTurn();
       if (isFragmented(step))
         await this.replace(
           partition,
@@ -122,6 +124,7 @@ export class LogCleaner {
       if (pass === undefined) break;
       if (pass.noting) this.noteKeys(partition, pass, budget);
       else removed += await this.sweep(partition, pass, budget);
+      await this.options.clock.nextTurn();
     }
     return removed;
   }
@@ -144,21 +147,19 @@ export class LogCleaner {
     return pass;
   }
 
-  /** First half of a pass: the latest offset of each key of the window. */
+  /** First half of a pass, one step of it: the latest offset of each key of the window. */
   private noteKeys(partition: LogPartition, pass: Pass, budget: CleanBudget): void {
     const { latest } = pass;
-    while (budget.bytes > 0) {
-      const full = latest.size >= WINDOW_KEYS_MAX;
-      const step = full ? undefined : this.gather(partition, pass.windowEnd, pass.windowGoal, Infinity);
-      if (step === undefined) {
-        if (!full) pass.windowEnd = pass.windowGoal;
-        pass.noting = false;
-        return;
-      }
-      for (const batch of step.batches) for (const { key, offset } of decodeBatch(batch)) latest.set(key, offset);
-      pass.windowEnd = step.endOffset;
-      budget.bytes -= step.bytes;
+    const full = latest.size >= WINDOW_KEYS_MAX;
+    const step = full ? undefined : this.gather(partition, pass.windowEnd, pass.windowGoal, Infinity);
+    if (step === undefined) {
+      if (!full) pass.windowEnd = pass.windowGoal;
+      pass.noting = false;
+      return;
     }
+    for (const batch of step.batches) for (const { key, offset } of decodeBatch(batch)) latest.set(key, offset);
+    pass.windowEnd = step.endOffset;
+    budget.bytes -= step.bytes;
   }
 
   /** Second half: one step of rewriting. Returns the number of records removed. */
