@@ -7,11 +7,11 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
+import { CLI } from '../cli-process.js';
 import { HttpClient } from './load-http.js';
-import { statusBytes } from './process-memory.js';
+import { statusBytes } from './process-status.js';
 
 export interface EngineProcessOptions {
   readonly clock: Clock;
@@ -32,7 +32,6 @@ export interface EngineCost {
   readonly maxRssBytes: number;
 }
 
-const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
 const IDLE_LOOK_MS = 50;
 /** The engine looks at its own lag this often; an older look says nothing of what was just sent. */
 const LAG_AGE_MS = 300;

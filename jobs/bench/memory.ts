@@ -6,17 +6,16 @@
  *   3. `up` starts on that directory: memory once it is ready; 4. recommendations are asked for and events posted
  *   meanwhile: memory at the highest and at the end.
  */
-import { spawn } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { EngineError } from '../../schemas/errors.js';
 import { seededRandom } from '../../streams/random.js';
 import type { Random } from '../../streams/random.js';
 import type { CommandContext } from '../commands/command.js';
 import { EngineProcess } from './load-engine.js';
+import { runJob } from './job-process.js';
 import { HttpClient } from './load-http.js';
 import { requireTaken } from './load-world.js';
 
@@ -32,8 +31,6 @@ export interface MemoryOptions {
   readonly set?: readonly string[] | undefined;
 }
 
-const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
-const JOB_FLAGS = ['--max-semi-space-size=64', '--single-threaded-gc'];
 const START_MS = Date.UTC(2026, 0, 1);
 /** Between two people's sessions: a million take half a day. */
 const STEP_MS = 40;
@@ -112,10 +109,10 @@ async function prepare({ terminal }: CommandContext, options: MemoryOptions, pla
   const learnFrom = [file, '--mapping', mapping];
   const set = (options.set ?? []).flatMap((setting) => ['--set', setting]);
   terminal.say('importing them');
-  await runJob('import', ...learnFrom, '--data', data, ...set);
+  await runJob(['import', ...learnFrom, '--data', data, ...set]);
   terminal.say('training on them');
   const fit = ['--option', `factors=${options.factors}`, '--option', 'epochs=1', '--no-holdout'];
-  await runJob('train', 'ials', '--file', ...learnFrom, '--models', models, '--data', data, ...fit, ...set);
+  await runJob(['train', 'ials', '--file', ...learnFrom, '--models', models, '--data', data, ...fit, ...set]);
   rmSync(file);
 }
 
@@ -138,15 +135,6 @@ async function writeEvents(file: string, { users, items, events }: MemoryOptions
   }
   stream.end();
   await once(stream, 'close');
-}
-
-async function runJob(...args: readonly string[]): Promise<void> {
-  const child = spawn(process.execPath, [...JOB_FLAGS, CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', (bytes: Buffer) => (said = (said + bytes.toString()).slice(-2_000)));
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code === 0) return;
-  throw new EngineError('INTERNAL', `freshet ${args[0]} ended with ${code}. It said:\n${said}`);
 }
 
 interface Asked {

@@ -7,18 +7,17 @@
  * Each job is a process of its own, as on the command line. Told are the highest that was seen and the last: what grows from
  * one replay to the next would grow for ever.
  */
-import { spawn } from 'node:child_process';
 import { createReadStream, createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { createGunzip } from 'node:zlib';
 import { EngineError } from '../../schemas/errors.js';
 import { seededRandom } from '../../streams/random.js';
 import type { CommandContext } from '../commands/command.js';
-import { anonymousBytesOfTree } from './process-memory.js';
+import { runJob } from './job-process.js';
+import { anonymousBytesOfTree } from './process-status.js';
 
 export interface ReplayMemoryOptions {
   /** Clicks in the columns of mapping `globo`, gzipped. */
@@ -36,13 +35,9 @@ interface Replay {
   readonly lastBytes: number;
 }
 
-const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
-/** As `npm run freshet` runs a job. */
-const JOB_FLAGS = ['--max-semi-space-size=64', '--single-threaded-gc'];
 const WEEK_MS = 7 * 86_400_000;
 const TIME_COLUMN = 'click_timestamp';
 const SAMPLE_MS = 1_000;
-const SAID_BYTES_MAX = 16_384;
 const CATALOGUE_MAPPING = `name: drawn
 format: csv
 item:
@@ -62,11 +57,11 @@ export async function runReplayMemory(context: CommandContext, options: ReplayMe
     terminal.say(`importing ${options.items} items`);
     writeCatalogue(catalogue, options);
     writeFileSync(mapping, CATALOGUE_MAPPING);
-    await runJob(context, ['import', catalogue, '--mapping', mapping, ...into]);
+    await runJob(['import', catalogue, '--mapping', mapping, ...into]);
     const replays: Replay[] = [];
     for (let n = 0; n < options.replays; n++) {
       const file = n === 0 ? options.file : await writeLater(options.file, n * WEEK_MS, join(folder, `later-${n}.csv`));
-      const replay = await runJob(context, ['replay', file, '--mapping', 'globo', ...into]);
+      const replay = await measured(context, ['replay', file, '--mapping', 'globo', ...into]);
       const megabytes = [replay.highestBytes, replay.lastBytes].map((bytes) => Math.round(bytes / 1e6));
       terminal.say(`replay ${n + 1}: ${replay.events} events, ${megabytes.join(' MB at the highest, ')} MB at the end`);
       replays.push(replay);
@@ -105,19 +100,18 @@ async function writeLater(file: string, byMs: number, target: string): Promise<s
   return target;
 }
 
-async function runJob({ clock }: CommandContext, args: readonly string[]): Promise<Replay> {
-  const child = spawn(process.execPath, [...JOB_FLAGS, CLI, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let [said, result] = ['', ''];
-  child.stdout.on('data', (bytes: Buffer) => (result = (result + bytes.toString()).slice(-SAID_BYTES_MAX)));
-  child.stderr.on('data', (bytes: Buffer) => (said = (said + bytes.toString()).slice(-SAID_BYTES_MAX)));
+async function measured({ clock }: CommandContext, args: readonly string[]): Promise<Replay> {
+  let pid: number | undefined;
   let [highestBytes, lastBytes] = [0, 0];
   const sampling = clock.setInterval(SAMPLE_MS, () => {
-    lastBytes = anonymousBytesOfTree(child.pid) || lastBytes;
+    lastBytes = anonymousBytesOfTree(pid) || lastBytes;
     highestBytes = Math.max(highestBytes, lastBytes);
   });
-  const [code] = (await once(child, 'close')) as [number | null];
-  sampling.cancel();
-  if (code !== 0) throw new EngineError('INTERNAL', `freshet ${args[0]} ended with ${code}. It said:\n${said}`);
-  const { events = 0, seconds } = JSON.parse(result.trim().split('\n').at(-1)!) as { events?: number; seconds: number };
-  return { events, seconds, highestBytes, lastBytes };
+  try {
+    const printed = await runJob([...args, '--json'], (started) => (pid = started));
+    const { events, seconds } = JSON.parse(printed.trim().split('\n').at(-1)!) as { events: number; seconds: number };
+    return { events, seconds, highestBytes, lastBytes };
+  } finally {
+    sampling.cancel();
+  }
 }

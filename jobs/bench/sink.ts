@@ -7,7 +7,7 @@
  * afterwards is counted by SQL and must be every row once, also when the database was killed meanwhile: `--kills 20` does it at
  * places spread over the run, each after a pause drawn from the seed, so that it falls into any step of an insert.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EngineError } from '../../schemas/errors.js';
@@ -24,6 +24,7 @@ import { openWarehouse } from '../warehouse/open-warehouse.js';
 import { openPseudonyms } from '../warehouse/pseudonyms.js';
 import { WarehouseFollower } from '../warehouse/warehouse-follower.js';
 import { measure } from './measure.js';
+import { cpuSecondsOf } from './process-status.js';
 
 export interface SinkBenchOptions {
   readonly interactions: number;
@@ -38,8 +39,6 @@ const POLL_MS = 20;
 /** Longer than a block takes: a kill falls anywhere. */
 const PAUSE_MS_MAX = 400;
 const TABLES = ['interactions', 'impressions'] as const;
-/** Of `clock_t` in /proc; the same on every Linux that Node runs on. */
-const TICKS_PER_SECOND = 100;
 
 export async function runSink(context: CommandContext, options: SinkBenchOptions): Promise<void> {
   const { clock, random, logger, terminal } = context;
@@ -121,14 +120,4 @@ async function countRows(warehouse: Warehouse, identity: string): Promise<{ rows
     counts.doubled += row!.doubled;
   }
   return counts;
-}
-
-/** 0 where it cannot be known. */
-function cpuSecondsOf(pid: number | undefined): number {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-  } catch {
-    return 0;
-  }
 }

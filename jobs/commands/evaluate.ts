@@ -15,6 +15,7 @@ import { runEvaluation } from '../evaluate/run-evaluation.js';
 import type { EvaluationResult } from '../evaluate/run-evaluation.js';
 import { renderReport } from '../evaluate/report.js';
 import { summaryOf } from '../evaluate/summary.js';
+import { cancelledBy } from './cancellation.js';
 import { tryOpenWorkPool } from './command-pool.js';
 import type { CommandContext } from './command.js';
 import type { WorkPool } from '../work/work-pool.js';
@@ -82,9 +83,7 @@ async function evaluateOne(
 ): Promise<EvaluationResult> {
   const raw = path === undefined ? { name: 'evaluation' } : readEvaluationFile(path);
   const evaluation = parseEvaluation(overlaid(raw, options), path === undefined ? 'The evaluation' : `'${path}'`);
-  const stop = new AbortController();
-  const onInterrupt = (): void => stop.abort(new EngineError('TRAINING_CANCELLED', 'Stopped by a signal.'));
-  process.once('SIGINT', onInterrupt);
+  const stop = cancelledBy('SIGINT');
   try {
     return await runEvaluation(evaluation, placesOf(path, process.env), {
       clock: context.clock,
@@ -94,7 +93,7 @@ async function evaluateOne(
       progress: (text) => context.terminal.progress(text),
     });
   } finally {
-    process.off('SIGINT', onInterrupt);
+    stop.release();
   }
 }
 

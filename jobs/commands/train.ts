@@ -23,6 +23,7 @@ import { readWarehouse } from '../train/warehouse-source.js';
 import { SharedRows } from '../work/half-sweep-work.js';
 import { openWarehouseToRead } from '../warehouse/open-warehouse.js';
 import { announceModelCommand } from './announce-model.js';
+import { cancelledBy } from './cancellation.js';
 import { tryOpenWorkPool } from './command-pool.js';
 import { loadConfig, mappingPath } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
@@ -58,10 +59,7 @@ export async function runTrain(
   algorithm: string,
   options: TrainCommandOptions,
 ): Promise<void> {
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort(new EngineError('TRAINING_CANCELLED', 'Stopped by a signal.'));
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
+  const stop = cancelledBy('SIGINT', 'SIGTERM');
   const pool = await tryOpenWorkPool(context, options);
   const rowSolver = pool === undefined ? undefined : new SharedRows(pool, stop.signal);
   try {
@@ -117,8 +115,7 @@ export async function runTrain(
   } finally {
     await rowSolver?.close();
     await pool?.close();
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
+    stop.release();
   }
 }
 

@@ -9,6 +9,7 @@ import { parseYaml } from '../../streams/yaml.js';
 import { bestFirst, combinations, runTrial, settingAsideLast, TRIAL_METRIC } from '../train/trial.js';
 import type { TrialContext, TrialResult } from '../train/trial.js';
 import { shareTrials } from '../work/trial-work.js';
+import { cancelledBy } from './cancellation.js';
 import { tryOpenWorkPool } from './command-pool.js';
 import type { CommandContext } from './command.js';
 import { readTrainingSet } from './train.js';
@@ -28,9 +29,7 @@ export async function runTune(context: CommandContext, algorithm: string, option
   const { clock, logger, terminal } = context;
   const { seed } = options;
   const trials = await combinations(algorithm, valuesOf(options.try), { most: options.trials, seed });
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort(new EngineError('TRAINING_CANCELLED', 'Stopped by a signal.'));
-  process.once('SIGINT', onSignal);
+  const stop = cancelledBy('SIGINT');
   const pool = await tryOpenWorkPool(context, options);
   try {
     const { signal } = stop;
@@ -48,7 +47,7 @@ export async function runTune(context: CommandContext, algorithm: string, option
     terminal.result({ algorithm, metric: TRIAL_METRIC, best: ordered[0]!.settings, trials: ordered });
   } finally {
     await pool?.close();
-    process.off('SIGINT', onSignal);
+    stop.release();
   }
 }
 

@@ -6,17 +6,15 @@
  * The child publishes through the guardrail and announces on this engine's topic; serving picks it up as any other. One
  * training at a time, at a low priority: requests come first. Stopping stops the child; its checkpoint is kept.
  */
-import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { LiveTrial } from '../../serving/published/live-trials.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Metrics } from '../../streams/metrics.js';
 import type { Warehouse } from '../../streams/warehouse/warehouse.js';
+import { startCli, type CliEnd } from '../cli-process.js';
 import { DriftWatch } from './drift-watch.js';
 import { exportInteractions } from './export-interactions.js';
 import type { ModelRegistry } from './model-registry.js';
@@ -41,9 +39,6 @@ type TrainedModel = TrainingConfig['models'][number];
 const LOOK_MS = 1_000;
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
-/** Last words of a failed training that are told. */
-const SAID_CHARACTERS_MAX = 2_000;
-const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
 
 export class Retrainer {
   private readonly watches = new Map<string, DriftWatch>();
@@ -145,16 +140,13 @@ export class Retrainer {
     ];
   }
 
-  private async run(args: readonly string[]): Promise<{ code: number | null; said: string }> {
-    const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  private async run(args: readonly string[]): Promise<CliEnd> {
+    const { child, ended } = startCli(args);
     this.child = child;
-    let said = '';
-    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-SAID_CHARACTERS_MAX)));
     // What lowers the priority may be missing on a system; the training runs all the same.
     if (child.pid !== undefined) tryQuietly(() => setPriority(child.pid!, this.options.config.niceness));
     try {
-      const [code] = (await once(child, 'close')) as [number | null];
-      return { code, said };
+      return await ended;
     } finally {
       this.child = undefined;
     }

@@ -30,6 +30,7 @@ import type { AnyStage } from './topology.js';
 const KEYS_OF_A_RECORD = 16;
 /** Who gives way is felt as long as a slice takes. */
 const BACKGROUND_SLICE_MS = 2;
+
 export interface TaskBatchParts {
   readonly id: TaskId;
   readonly stage: AnyStage;

@@ -210,6 +210,7 @@ function takeOver(
 
 /** Size of the first random numbers: small, so that the first half-sweep decides. */
 const START_SIZE = 0.01;
+
 interface SweepOptions {
   readonly steps: number;
   readonly solver: RowSolver | undefined;

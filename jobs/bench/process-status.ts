@@ -1,7 +1,13 @@
-/** What the system says that a process holds; undefined where there is no /proc, or the process is gone. */
+/** What /proc says of a process: memory it holds, processor time it took. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** RssAnon: not mapped from files. VmHWM: the most there ever was, mapped files included. */
+/** Of `clock_t` in /proc; the same on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/**
+ * RssAnon: not mapped from files. VmHWM: the most there ever was, mapped files included. Undefined where there is no /proc,
+ * or the process is gone.
+ */
 export function statusBytes(pid: number | undefined, name: 'RssAnon' | 'VmHWM'): number | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
@@ -26,5 +32,15 @@ function childrenOf(pid: number | undefined): number[] {
     return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
   } catch {
     return [];
+  }
+}
+
+/** 0 where it cannot be known. */
+export function cpuSecondsOf(pid: number | undefined): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  } catch {
+    return 0;
   }
 }
