@@ -15,6 +15,7 @@ export interface NeuralScoresOptions {
   readonly requests: number;
   readonly users: number;
   readonly items: number;
+  readonly strangers: boolean;
   readonly seed: number;
 }
 
@@ -36,7 +37,10 @@ export async function runNeuralScores(context: CommandContext, options: NeuralSc
   const ask = (into: Histogram): void => {
     const user = draws.int(options.users);
     const candidates = Int32Array.from({ length: options.candidates }, () => draws.int(options.items));
-    const query = { user, items: set.items.subarray(set.rowStart[user], set.rowStart[user + 1]) };
+    const query = {
+      user: options.strangers ? -1 : user,
+      items: set.items.subarray(set.rowStart[user], set.rowStart[user + 1]),
+    };
     const start = clock.monotonic();
     fit.model.score(query, candidates);
     into.add(clock.monotonic() - start);
@@ -46,9 +50,9 @@ export async function runNeuralScores(context: CommandContext, options: NeuralSc
     const cost = await measure(clock, async () => {
       for (let i = 0; i < options.requests; i++) ask(times);
     });
-    const { candidates, requests } = options;
+    const { candidates, requests, strangers } = options;
     const cpuMs = (cost.cpuSeconds * 1_000) / requests;
-    terminal.result({ bench: 'neural-scores', candidates, requests, cpuMs, ...times.quantiles() });
+    terminal.result({ bench: 'neural-scores', candidates, requests, strangers, cpuMs, ...times.quantiles() });
   } finally {
     await fit.model.close();
   }

@@ -115,6 +115,7 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
       count('requests', 'n', 'requests measured', 2_000),
       count('users', 'n', 'people of the fit', 1_000),
       count('items', 'n', 'items of the catalogue', 10_000),
+      { flags: '--strangers', description: 'people unknown to the model, as serving asks', default: false },
       count('seed', 'n', 'seed of people and requests', 1),
     ],
     run: async (context, options) => (await import('../bench/neural-scores.js')).runNeuralScores(context, options),

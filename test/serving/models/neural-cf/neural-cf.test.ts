@@ -98,19 +98,59 @@ describe('the network of NeuMF', () => {
     sums.forEach((mean, row) => expect(Math.abs(mean - whole[row]!)).toBeLessThan(0.05));
   });
 
-  it('scores as the scorer does that keeps the items’ share of the first layer', () => {
-    const values = parameters();
-    const network = new Network(sizes, values, 16);
+  it.each([
+    { name: 'small layers', embedding: 8, layers: [16, 8] },
+    { name: 'the published size', embedding: 64, layers: [128, 64, 32] },
+    { name: 'an embedding of no whole vectors and one layer', embedding: 5, layers: [24] },
+  ])('scores as the scorer does that keeps the items’ share of the first layer: $name', ({ embedding, layers }) => {
+    const shape = { users: 6, items: 150, embedding, layers };
+    const values = initialParameters(shape, seededRandom('network'));
+    // Logits of size 1 and biases that matter, as after training.
+    values['users']!.forEach((_, i, array) => (array[i]! *= 40));
+    values['items']!.forEach((_, i, array) => (array[i]! *= 40));
+    layers.forEach((_, l) => values[`biases-${l}`]!.forEach((__, i, array) => (array[i] = 0.2 * Math.sin(i))));
+    values['bias']!.fill(0.3);
+    const network = new Network(shape, values, shape.items);
     const met = { rowStart: Int32Array.from([0, 1, 2, 3, 4, 5, 6]), items: Int32Array.from([0, 1, 2, 3, 4, 5]) };
-    const scorer = new NeuralScorer(values, sizes, met);
+    const scorer = new NeuralScorer(values, shape, met);
     const now = Date.UTC(2024, 4, 7, 15);
-    const context = new Float32Array(7 * CONTEXT_FLOATS);
-    for (let row = 0; row < 7; row++) writeContext(context, row * CONTEXT_FLOATS, now);
-    const items = Int32Array.from({ length: 7 }, (_, item) => item);
-    const users = new Int32Array(7).fill(3);
-    const logits = network.forward({ size: 7, users, items, context, labels: new Float32Array(7) });
-    const scores = scorer.scoreItems({ user: 3, items: Int32Array.of(1), now }, items);
-    scores.forEach((score, item) => expect(score).toBeCloseTo(logits[item]!, 5));
+    const context = new Float32Array(shape.items * CONTEXT_FLOATS);
+    for (let row = 0; row < shape.items; row++) writeContext(context, row * CONTEXT_FLOATS, now);
+    const items = Int32Array.from({ length: shape.items }, (_, item) => item);
+    const labels = new Float32Array(shape.items);
+    for (const user of [3, 0]) {
+      const users = new Int32Array(shape.items).fill(user);
+      const logits = network.forward({ size: shape.items, users, items, context, labels });
+      const query = { user, items: Int32Array.of(1), now };
+      const all = new Float32Array(shape.items);
+      scorer.scoreInto(query, all);
+      all.forEach((score, item) => expect(Math.abs(score - logits[item]!)).toBeLessThan(1e-5));
+      const some = items.filter((item) => item % 2 === 0).reverse();
+      expect([...scorer.scoreItems(query, some)]).toEqual([...some].map((item) => all[item]));
+    }
+  });
+
+  it('gives a stranger the mean embedding of the people who met the same, weighted by closeness', () => {
+    const values = parameters();
+    const met = { rowStart: Int32Array.from([0, 2, 3, 5, 6, 6, 7]), items: Int32Array.from([0, 1, 1, 2, 3, 4, 5]) };
+    const weights = new Map([
+      [0, 2 / Math.sqrt(2 * 2)],
+      [1, 1 / Math.sqrt(2 * 1)],
+    ]);
+    const width = 2 * sizes.embedding;
+    const total = [...weights.values()].reduce((left, right) => left + right);
+    for (let k = 0; k < width; k++) {
+      let sum = 0;
+      for (const [user, weight] of weights) sum += (weight / total) * values['users']![user * width + k]!;
+      values['users']![5 * width + k] = sum;
+    }
+    const scorer = new NeuralScorer(values, sizes, met);
+    const all = Int32Array.from({ length: 7 }, (_, item) => item);
+    const stranger = scorer.scoreItems({ user: -1, items: Int32Array.of(1, 0, 1) }, all);
+    const known = scorer.scoreItems({ user: 5, items: Int32Array.of(5) }, all);
+    stranger.forEach((score, item) => expect(Math.abs(score - known[item]!)).toBeLessThan(1e-5));
+    // Asked again: what one question counted is no part of the next.
+    expect(scorer.scoreItems({ user: -1, items: Int32Array.of(0, 1) }, all)).toEqual(stranger);
   });
 });
 
