@@ -80,9 +80,12 @@ export const evaluationSchema = z.strictObject({
   data,
   protocol,
   candidates: z
-    .union([z.literal('all'), z.strictObject({ sampled: z.number().int().min(1).max(100_000) })])
+    .union([z.enum(['all', 'generated']), z.strictObject({ sampled: z.number().int().min(1).max(100_000) })])
     .default('all')
-    .describe('all: full ranking. sampled: n items drawn for each question, beside the right ones.'),
+    .describe(
+      'all: full ranking. generated: what the candidate generator finds, as in serving. ' +
+        'sampled: n items drawn for each question, beside the right ones.',
+    ),
   models: z.array(model).min(1).describe('The first is the one the row is about; others are compared with it.'),
   metrics: z.array(metric).default(['hr@10', 'ndcg@10', 'mrr@10', 'recall@20', 'ndcg@20']),
   bars: z.record(z.string(), z.number()).default({}).describe('What a metric should at least be; told, not enforced.'),
@@ -100,3 +103,8 @@ export const evaluationSchema = z.strictObject({
 });
 
 export type Evaluation = z.infer<typeof evaluationSchema>;
+
+/** How the result names what was ranked. */
+export function candidatesName({ candidates }: Pick<Evaluation, 'candidates'>): string {
+  return typeof candidates === 'string' ? candidates : `sampled-${candidates.sampled}`;
+}

@@ -54,10 +54,7 @@ function link({ evaluation }: EvaluationResult): string {
 
 function section(result: EvaluationResult): string {
   const { evaluation, models, sizes, cases, leftOut } = result;
-  const candidates =
-    evaluation.candidates === 'all'
-      ? 'all items are ranked'
-      : `each right item among ${evaluation.candidates.sampled} drawn ones (sampled: not comparable with full ranking)`;
+  const candidates = candidatesText(evaluation);
   const facts = [
     `Protocol ${evaluation.protocol.name}, ${candidates}; ${cases} questions`,
     `${sizes.users} users or sessions, ${sizes.items} items, ${sizes.interactions} interactions, ${result.trainInteractions} of them trained on`,
@@ -71,14 +68,23 @@ ${comparisonTable(result)}${sliceTable(models)}
 <details><summary>Settings</summary><pre>${escapeText(settingsText(models))}</pre></details></section>`;
 }
 
+function candidatesText({ candidates }: EvaluationResult['evaluation']): string {
+  if (candidates === 'all') return 'all items are ranked';
+  if (candidates === 'generated') return 'generated candidates are ranked (not comparable with full ranking)';
+  return `each right item among ${candidates.sampled} drawn ones (sampled: not comparable with full ranking)`;
+}
+
 function figuresTable({ models, evaluation }: EvaluationResult): string {
+  const isGenerated = models.some(({ generated }) => generated !== undefined);
   const rows = models.map((model) => [
     escapeText(model.label),
+    ...(isGenerated ? [figure(model.generated?.recall), figure(model.generated?.items)] : []),
     ...evaluation.metrics.map((metric) => withInterval(model, metric)),
     model.trainSeconds.toFixed(1),
     model.evaluateSeconds.toFixed(1),
   ]);
-  return table(['model', ...evaluation.metrics, 'training, s', 'ranking, s'], rows);
+  const generated = isGenerated ? ['recall of the candidates', 'candidates a question'] : [];
+  return table(['model', ...generated, ...evaluation.metrics, 'training, s', 'ranking, s'], rows);
 }
 
 function withInterval({ metrics, ci }: ModelResult, metric: string): string {

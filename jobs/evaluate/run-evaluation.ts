@@ -15,6 +15,7 @@ import { SharedRows } from '../work/half-sweep-work.js';
 import { artefactOf, shareRanking } from '../work/ranking-work.js';
 import type { WorkPool } from '../work/work-pool.js';
 import type { Evaluation, ModelSpecification } from './evaluation-schema.js';
+import { type GeneratedFigures, rankGenerated } from './generated-ranking.js';
 import { loadEvaluationData } from './load-evaluation.js';
 import type { DataPlaces, LoadedData } from './load-evaluation.js';
 import { clusterOf, measureModel, parseMetric } from './measure-model.js';
@@ -39,6 +40,8 @@ export interface ModelResult extends ModelFigures {
   readonly algorithm: string;
   readonly settings: Readonly<Record<string, unknown>>;
   readonly curve: readonly CurvePoint[];
+  /** What generated candidates reach by themselves, where those are ranked. */
+  readonly generated?: GeneratedFigures | undefined;
   readonly trainSeconds: number;
   readonly evaluateSeconds: number;
 }
@@ -118,19 +121,21 @@ async function evaluateModel(
       signal: context.signal,
       onProgress: (share: number) => say(`ranked ${Math.round(share * 100)} %`),
     };
+    const drawn = { ...rankOptions, clock, random: random.stream('rank') };
+    const generation = candidates === 'generated' ? await rankGenerated(fit.model, train, cases, drawn) : undefined;
+    const sampled = typeof candidates === 'string' ? undefined : candidates.sampled;
     const ranking =
-      context.pool !== undefined && candidates === 'all'
-        ? await shareRanking(context.pool, artefactOf(fit.model, fit.settings), cases, rankOptions)
-        : await rankCases(fit.model, cases, {
-            ...rankOptions,
-            sampled: candidates === 'all' ? undefined : candidates.sampled,
-            random: random.stream('rank'),
-          });
+      generation !== undefined
+        ? generation.ranking
+        : context.pool !== undefined && candidates === 'all'
+          ? await shareRanking(context.pool, artefactOf(fit.model, fit.settings), cases, rankOptions)
+          : await rankCases(fit.model, cases, { ...drawn, sampled });
     const options: MeasureOptions = { metrics, resamples, confidence, random };
     const figures = measureModel(ranking, cases, train, options);
     const evaluateSeconds = (clock.monotonic() - start) / 1_000;
-    const { curve, seconds: trainSeconds } = fit;
-    return { label, algorithm: name, settings: fit.settings, curve, trainSeconds, evaluateSeconds, ...figures };
+    const { curve, seconds: trainSeconds, settings: parsed } = fit;
+    const generated = generation?.generated;
+    return { label, algorithm: name, settings: parsed, curve, trainSeconds, evaluateSeconds, generated, ...figures };
   } finally {
     await rowSolver?.close();
     await fit.model.close();

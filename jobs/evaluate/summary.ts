@@ -1,4 +1,5 @@
 /** The result of an evaluation as one JSON object: the row's own model first, all others beside it. */
+import { candidatesName } from './evaluation-schema.js';
 import type { EvaluationResult, ModelResult } from './run-evaluation.js';
 
 export function summaryOf(result: EvaluationResult): object {
@@ -8,8 +9,9 @@ export function summaryOf(result: EvaluationResult): object {
     name: evaluation.name,
     model: own!.label,
     protocol: evaluation.protocol.name,
-    candidates: evaluation.candidates === 'all' ? 'all' : `sampled-${evaluation.candidates.sampled}`,
+    candidates: candidatesName(evaluation),
     metrics: own!.metrics,
+    generated: own!.generated,
     ci: own!.ci,
     trainSeconds: own!.trainSeconds,
     evaluateSeconds: own!.evaluateSeconds,
@@ -25,8 +27,8 @@ export function summaryOf(result: EvaluationResult): object {
   };
 }
 
-function briefly({ label, metrics, ci, trainSeconds, evaluateSeconds }: ModelResult): object {
-  return { model: label, metrics, ci, trainSeconds, evaluateSeconds };
+function briefly({ label, metrics, generated, ci, trainSeconds, evaluateSeconds }: ModelResult): object {
+  return { model: label, metrics, generated, ci, trainSeconds, evaluateSeconds };
 }
 
 /** What the row should at least reach, and whether it did. */

@@ -11,9 +11,10 @@ import { join } from 'node:path';
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Logger } from '../../streams/logger.js';
-import { seededRandom } from '../../streams/random.js';
+import { type Random, seededRandom } from '../../streams/random.js';
 import { requireAlgorithm } from '../../serving/models/algorithms.js';
-import { parseSettings } from '../../serving/models/fitting.js';
+import { candidateFiles, ITEMS_PER_PERSON, learnCandidates } from '../../serving/models/candidates/candidate-parts.js';
+import { parseSettings, throwIfCancelled } from '../../serving/models/fitting.js';
 import type { RowSolver } from '../../serving/models/ials/half-sweep.js';
 import type { Algorithm } from '../../serving/models/model.js';
 import type { TrainingSet } from '../../serving/models/training-set.js';
@@ -105,11 +106,7 @@ export async function trainModel(all: TrainingSet, options: TrainOptions, contex
       cases === undefined || inUse === undefined ? undefined : await measure(alignModel(inUse, train));
     requireNotWorse(metrics, publishedMetrics, options);
     const published = options.publishes
-      ? await context.registry.publish(
-          options.name,
-          { files: fit.model.save(), itemIds: train.itemIds, userIds: train.userIds },
-          manifestOf(fit, train, metrics, options),
-        )
+      ? await publish(fit, train, { metrics, random }, { ...options, ...context })
       : undefined;
     await checkpoints.clear();
     return { metrics, publishedMetrics, published, curve: fit.curve, trainSeconds: fit.seconds };
@@ -198,6 +195,36 @@ function requireNotWorse(
     `'${options.name}' was not published: its ${GUARD_METRIC} is ${fresh.toFixed(4)}, the published model's ` +
       `${inUse.toFixed(4)} on the same questions, and at least ${least.toFixed(4)} is asked for. The published one stays in use.`,
     { context: { fresh, inUse, margin: options.margin } },
+  );
+}
+
+/** The model, and beside it what candidates are generated from where its settings say so. */
+async function publish(
+  fit: FitRun,
+  train: TrainingSet,
+  { metrics, random }: { readonly metrics: Readonly<Record<string, number>>; readonly random: Random },
+  options: TrainOptions & TrainContext,
+): Promise<Published> {
+  const { clock, signal, registry, name } = options;
+  const nextTurn = async (): Promise<void> => {
+    await clock.nextTurn();
+    throwIfCancelled({ signal });
+  };
+  const isGenerated = fit.settings['candidates'] === 'generated';
+  const parts = isGenerated ? await learnCandidates(train, fit.model, { random, nextTurn }) : undefined;
+  const files = { ...fit.model.save(), ...(parts === undefined ? {} : candidateFiles(parts)) };
+  const ids = { itemIds: train.itemIds, userIds: train.userIds };
+  return registry.publish(
+    name,
+    { files, ...ids },
+    {
+      ...manifestOf(fit, train, metrics, options),
+      candidates: parts && {
+        people: parts.met.start.length - 1,
+        itemsPerPerson: ITEMS_PER_PERSON,
+        dimensions: parts.dimensions,
+      },
+    },
   );
 }
 

@@ -3,12 +3,13 @@
  *
  *   waiting ──taken──▶ active ──▶ completed: the coordinator reads the answer and removes the job
  *      ▲                 │ └────▶ failed: by an error that trying again does not mend, or too often
- *      └─lock not renewed┘        (the worker was killed, cut off, or stopped)
+ *      ├──handed back────┤        (the worker was told to stop: the next one takes it at once)
+ *      └─lock not renewed┘        (the worker was killed or cut off)
  *
  * A shard may be worked on twice, when a worker was taken for dead that is not; its answer depends on its inputs alone, and
  * the coordinator takes one answer a shard. A job that Redis lost is added again under the same id.
  */
-import { Queue, QueueEvents, UnrecoverableError, Worker } from 'bullmq';
+import { Queue, QueueEvents, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import type { Job, JobsOptions } from 'bullmq';
 import { EngineError, ERROR_CODES, isEngineError } from '../../schemas/errors.js';
 import type { ErrorCode } from '../../schemas/errors.js';
@@ -40,6 +41,8 @@ const QUEUE = 'train-1';
 const LOOK_MS = 1_000;
 /** A coordinator's calls fail after so many lost connections, and are tried again by itself. */
 const RETRIES = 2;
+/** A worker that is told to stop waits this long for Redis to take its shard back. */
+const HAND_BACK_MS = 2_000;
 /** Failures of one shard that may pass, such as a network that fails. */
 const ATTEMPTS = 5;
 const BACKOFF_MS = 500;
@@ -132,18 +135,14 @@ export interface ShardServerOptions extends ShardQueueOptions {
 export class ShardServer {
   private readonly worker: Worker<ShardMessage, BlobRef>;
   private readonly stopping = new AbortController();
+  /** Gives the shard that is worked on back to the queue, once. */
+  private handBack: () => Promise<void> = async () => undefined;
 
-  constructor(options: ShardServerOptions) {
+  constructor(private readonly options: ShardServerOptions) {
     const { redis, lockMs, logger } = options;
     this.worker = new Worker(
       QUEUE,
-      async ({ data }: Job<ShardMessage, BlobRef>) => {
-        try {
-          return await options.work(data, this.stopping.signal);
-        } catch (error) {
-          throw failureToTell(error);
-        }
-      },
+      (job: Job<ShardMessage, BlobRef>, token) => this.process(job, token),
       {
         prefix: prefixOf(options),
         connection: connectionOf(redis, null),
@@ -167,7 +166,34 @@ export class ShardServer {
   /** Leaves what it is at to others, at once. */
   async close(): Promise<void> {
     this.stopping.abort(new EngineError('TRAINING_CANCELLED', 'The training worker was stopped.'));
+    // Before the shard is given back: it would be taken again.
+    await this.worker.pause(true);
+    // Without Redis there is nobody to give it to: its lock ends by itself.
+    await Promise.race([this.handBack(), this.options.clock.sleep(HAND_BACK_MS)]);
     await this.worker.close(true);
+  }
+
+  private async process(job: Job<ShardMessage, BlobRef>, token: string | undefined): Promise<BlobRef> {
+    const { work, logger } = this.options;
+    const { signal } = this.stopping;
+    let given: Promise<void> | undefined;
+    const handBack = (): Promise<void> =>
+      (given ??= job.moveToWait(token).then(
+        () => logger.info('shard handed back', { kind: job.name, shard: job.id }),
+        (error: unknown) => logger.debug('a shard is not handed back; its lock will end', { shard: job.id, error }),
+      ));
+    this.handBack = handBack;
+    try {
+      const answer = await work(job.data, signal);
+      if (given === undefined) return answer;
+    } catch (error) {
+      if (!signal.aborted) throw failureToTell(error);
+    } finally {
+      this.handBack = async () => undefined;
+    }
+    await handBack();
+    // Tells BullMQ that the job is where it was moved to.
+    throw new WaitingError();
   }
 }
 

@@ -2,7 +2,8 @@
  * A training worker (`freshet up --roles train`): takes shards off the queue, one at a time, and answers them.
  *
  * It keeps what the next shard is likely to need again: blobs that many shards share, up to `CACHE_BYTES_MAX`, and the
- * model that was loaded last. It holds nothing that anybody misses: killed at any moment, its shard goes to another.
+ * model that was loaded last. It holds nothing that anybody misses: told to stop it hands its shard back at once, killed at
+ * any moment its shard goes to another when the lock ends.
  */
 import { EngineError } from '../../schemas/errors.js';
 import { KernelTeam } from '../../serving/models/kernels/kernel-team.js';

@@ -179,6 +179,15 @@ export interface ItemVectors {
   readonly metric: 'dot' | 'cosine' | 'euclidean' | 'manhattan';
 }
 
+/** By what people are alike among people, and items among items: cosines of these vectors; one space a side. */
+export interface Likeness {
+  readonly dimensions: number;
+  /** [items × dimensions] */
+  readonly items: Float32Array;
+  /** The vector of the query's person. */
+  person(query: ModelQuery): Float32Array | undefined;
+}
+
 /** A model's answers for people it keeps a state of, so that a new event costs one step and not the whole history. */
 export interface LiveRetrieval {
   /** As `Model.retrieve`; `person` names whose history it is. The states stay under the bound they were made with. */
@@ -223,6 +232,8 @@ export interface Model {
   foldInItem(item: NewItem): number;
   /** Vectors for a nearest-neighbour index; undefined for models without. */
   itemVectors(): ItemVectors | undefined;
+  /** Where people and items have vectors but share no space; absent: `foldInUser` and `itemVectors` say who is alike. */
+  likeness?(): Likeness | undefined;
   /** Answers with states of people in at most `bytesMax`; absent or undefined for models without such states. */
   liveRetrieval?(bytesMax: number): LiveRetrieval | undefined;
   /** Frees what the garbage collector does not see (tensors, threads). Idempotent; the model is not asked afterwards. */

@@ -38,6 +38,15 @@ export interface ManifestDraft {
     /** Whether interactions counted by their weights. Absent: 1 each. */
     readonly hasWeights?: boolean | undefined;
   };
+  /** What candidates are generated from, in files `candidate-…`; absent: all items are ranked. */
+  readonly candidates?:
+    | {
+        /** Vectors and last items of this many people of the training set lie in the artefact, without their ids. */
+        readonly people: number;
+        readonly itemsPerPerson: number;
+        readonly dimensions: number;
+      }
+    | undefined;
   /** Measured on what was kept back; empty without. */
   readonly metrics: Readonly<Record<string, number>>;
   readonly trainSeconds: number;

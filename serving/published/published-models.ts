@@ -21,6 +21,7 @@ import type { Metrics } from '../../streams/metrics.js';
 import type { ServingConfig } from '../config.js';
 import { MODELS_MAX } from '../config.js';
 import { requireAlgorithm } from '../models/algorithms.js';
+import { readCandidates } from '../models/candidates/candidate-parts.js';
 import type { LiveUsage, Model } from '../models/model.js';
 import { readManifest, readVersionFiles, USER_IDS } from '../models/published-version.js';
 import type { ModelSources } from '../pipeline/recommender.js';
@@ -28,7 +29,7 @@ import type { PipelineStage } from '../pipeline/slate.js';
 import type { ItemTables } from '../tables/item-tables.js';
 import { createModelScorerStage } from './model-scorer.js';
 import { type ModelSlot, ModelSource } from './model-source.js';
-import { ServedModel } from './served-model.js';
+import { type SearchKind, ServedModel } from './served-model.js';
 
 export interface PublishedModelsOptions {
   readonly config: ServingConfig;
@@ -52,8 +53,8 @@ export interface ModelStatus {
   readonly weight: number;
   /** When this node began to use it, ms since epoch. */
   readonly since: number | null;
-  /** How it is searched: `scan` or `index`, and the share of the true best that the index finds. */
-  readonly search: 'scan' | 'index' | null;
+  /** How it is searched, and the share of the true best that an index finds. */
+  readonly search: SearchKind | null;
   readonly recall: number | null;
   readonly liveStates: LiveUsage | null;
   /** The announced version that is not used, and why. */
@@ -129,7 +130,7 @@ export class PublishedModels {
         metrics: manifest?.metrics ?? {},
         weight,
         since: since ?? null,
-        search: current === undefined ? null : current.hasIndex ? 'index' : 'scan',
+        search: current?.searchKind ?? null,
         recall: current?.recall ?? null,
         liveStates: current?.live?.usage() ?? null,
         refused,
@@ -229,7 +230,9 @@ export class PublishedModels {
       requireAnswers(model, itemIds);
       const { modelStateBytes: stateBytesMax, modelIndexFrom: indexFrom } = config;
       const nextTurn = (): Promise<void> => clock.nextTurn();
-      return await ServedModel.build({ model, manifest, itemIds, tables, stateBytesMax, indexFrom, nextTurn });
+      const candidates = manifest.candidates && readCandidates({ ...manifest, files }, manifest.candidates);
+      const parts = { model, manifest, itemIds, candidates };
+      return await ServedModel.build({ ...parts, tables, stateBytesMax, indexFrom, nextTurn });
     } catch (error) {
       await model.close();
       throw error;

@@ -2,12 +2,15 @@
  * One version of a published model as a serving node holds it: the model, its index, its item alignment, and states of
  * people for models that have them. Built beside the version in use; a swap is one assignment.
  *
- * A model with item vectors and many items is searched through a vector index, and what that finds is ranked again by
+ * A model published with what candidates are generated from ranks those alone: what people with a history are offered is
+ * neighbours' and own categories' items that it is sure enough of. A model with item vectors and many items is searched through a vector index, and what that finds is ranked again by
  * the exact product; a few items, and models without vectors, are scanned whole. Which of both is measured when the index
  * is built: an index that loses too much is not used.
  *
  * Invariant: everything of one version belongs together: vectors of the index and of people are of one space.
  */
+import { CandidateGenerator } from '../models/candidates/candidate-generator.js';
+import type { CandidateParts } from '../models/candidates/candidate-parts.js';
 import { COLD_START_CONFIDENCE } from '../models/collaborative/cold-start.js';
 import { topOf } from '../models/fitting.js';
 import type { ItemVectors, LiveRetrieval, Model, ModelQuery, ModelReason, RankedItems } from '../models/model.js';
@@ -24,6 +27,8 @@ export interface ServedModelOptions {
   readonly manifest: Manifest;
   readonly itemIds: readonly string[];
   readonly tables: ItemTables;
+  /** Published beside the model; undefined: all items are ranked. */
+  readonly candidates?: CandidateParts | undefined;
   /** Memory of people's states, all together. */
   readonly stateBytesMax: number;
   /** Items from which on a vector index is built. */
@@ -31,11 +36,20 @@ export interface ServedModelOptions {
   readonly nextTurn: () => Promise<void>;
 }
 
+/** All items, what a vector index finds, or generated candidates. */
+export type SearchKind = 'scan' | 'index' | 'candidates';
+
 /** A question and what the model said. */
 export interface Answer {
   readonly query: ModelQuery;
   readonly ranked: RankedItems;
 }
+
+interface IndexSearch {
+  readonly index: VectorIndex;
+  readonly vectors: ItemVectors;
+}
+type Search = IndexSearch | { readonly generator: CandidateGenerator };
 
 /** Found by the index and ranked again, as a multiple of what is asked for. */
 const INDEX_MARGIN = 4;
@@ -50,21 +64,28 @@ export class ServedModel {
   readonly live: LiveRetrieval | undefined;
   private readonly alignment: ItemAlignment;
   private readonly coldBelow: number;
+  private readonly confidenceMin: number;
 
   private constructor(
     private readonly options: ServedModelOptions,
-    private readonly search: { index: VectorIndex; vectors: ItemVectors } | undefined,
+    private readonly search: Search | undefined,
     /** Share of the true best that the index finds; undefined without an index. */
     readonly recall: number | undefined,
   ) {
     const { model, manifest, itemIds, tables, stateBytesMax } = options;
     this.alignment = new ItemAlignment(itemIds, tables.items);
+    this.confidenceMin = Number(manifest.settings['confidenceMin'] ?? 0);
     this.coldBelow = Math.max(1, Number(manifest.settings['coldStartBelow'] ?? 1));
     this.live = model.liveRetrieval?.(stateBytesMax);
   }
 
   static async build(options: ServedModelOptions): Promise<ServedModel> {
-    const { model, indexFrom, nextTurn } = options;
+    const { model, indexFrom, nextTurn, candidates, ...rest } = options;
+    if (candidates !== undefined) {
+      const generator = await CandidateGenerator.build(candidates, model, { nextTurn });
+      // The vectors are in the generator's index now: the rest of the options is kept, they are not.
+      return new ServedModel({ model, indexFrom, nextTurn, ...rest }, { generator }, undefined);
+    }
     const vectors = model.itemCount < indexFrom ? undefined : model.itemVectors();
     if (vectors?.metric !== 'dot') return new ServedModel(options, undefined, undefined);
     const { dimensions, values } = vectors;
@@ -78,8 +99,8 @@ export class ServedModel {
     return this.options.manifest;
   }
 
-  get hasIndex(): boolean {
-    return this.search !== undefined;
+  get searchKind(): SearchKind {
+    return this.search === undefined ? 'scan' : 'generator' in this.search ? 'candidates' : 'index';
   }
 
   /** The k best for the request's person; candidates in the model's own indexes. */
@@ -90,9 +111,11 @@ export class ServedModel {
     const ranked =
       live !== undefined && request.personId !== undefined
         ? live.retrieve(request.personId, query, k)
-        : this.search !== undefined && query.items.length >= this.coldBelow
-          ? searched(model, this.search, query, k)
-          : model.retrieve(query, k);
+        : this.search === undefined || query.items.length < this.coldBelow
+          ? model.retrieve(query, k)
+          : 'generator' in this.search
+            ? generated(model, this.search.generator, { query, k, confidenceMin: this.confidenceMin })
+            : searched(model, this.search, query, k);
     return { query, ranked };
   }
 
@@ -137,13 +160,22 @@ export function confidenceOfBasis({ ranked }: Answer): number | undefined {
   return ranked.basis === 'cold_start' ? COLD_START_CONFIDENCE : undefined;
 }
 
-/** Best of what the index finds, by the exact product; as `model.retrieve` otherwise. */
-function searched(
+/** Best of the generated candidates that the model is sure enough of; none when it is of none. */
+function generated(
   model: Model,
-  { index, vectors }: { readonly index: VectorIndex; readonly vectors: ItemVectors },
-  query: ModelQuery,
-  k: number,
+  generator: CandidateGenerator,
+  { query, k, confidenceMin }: { readonly query: ModelQuery; readonly k: number; readonly confidenceMin: number },
 ): RankedItems {
+  const candidates = Int32Array.from(generator.candidates(query), ({ item }) => item);
+  const { items: places, scores } = topOf(model.score(query, candidates), k, undefined);
+  const items = places.map((place) => candidates[place]!);
+  const confidences = model.confidence(query, items);
+  const isSure = (_: number, place: number): boolean => confidences[place]! >= confidenceMin;
+  return { items: items.filter(isSure), scores: scores.filter(isSure), basis: 'model' };
+}
+
+/** Best of what the index finds, by the exact product; as `model.retrieve` otherwise. */
+function searched(model: Model, { index, vectors }: IndexSearch, query: ModelQuery, k: number): RankedItems {
   const person = model.foldInUser(query);
   if (person === undefined) return model.retrieve(query, k);
   const excluded = new Set(query.excluded);
@@ -159,11 +191,7 @@ function searched(
 }
 
 /** People made of three items that lie apart in the catalogue: their best by the index among their best by a scan. */
-async function recallOn(
-  model: Model,
-  search: { readonly index: VectorIndex; readonly vectors: ItemVectors },
-  nextTurn: () => Promise<void>,
-): Promise<number> {
+async function recallOn(model: Model, search: IndexSearch, nextTurn: () => Promise<void>): Promise<number> {
   let [found, wanted] = [0, 0];
   const step = Math.floor(model.itemCount / (RECALL_QUERIES * 3)) || 1;
   for (let q = 0; q < RECALL_QUERIES; q++) {

@@ -7,13 +7,12 @@
  * candidate carries all sources that named it and the strongest similarity.
  *
  * Invariant: vectors of the index and of the person are of one space, the model's; a model without vectors contributes
- * popularity in categories alone.
+ * popularity in categories alone. Concurrency: `build` gives others their turn, `candidates` is synchronous.
  */
-import { topOf } from '../fitting.js';
 import type { Model, ModelQuery } from '../model.js';
-import { columnsOf, type TrainingSet } from '../training-set.js';
-import { indexOf } from '../vectors/choose-index.js';
+import { buildIndex } from '../vectors/choose-index.js';
 import type { VectorIndex } from '../vectors/vector-index.js';
+import { type CandidateParts, likenessOf, rowOf, SIMILAR_ITEMS } from './candidate-parts.js';
 
 export interface CandidateLimits {
   readonly similarUsers: number;
@@ -30,7 +29,7 @@ export const CANDIDATE_LIMITS: CandidateLimits = {
   itemsPerUser: 20,
   similarityMin: 0.1,
   lastItems: 10,
-  similarItems: 20,
+  similarItems: SIMILAR_ITEMS,
   popularPerCategory: 30,
   total: 1000,
 };
@@ -44,51 +43,45 @@ export interface Candidate {
   readonly similarity: number;
 }
 
-/** Questions folded in before the event loop is given a turn. */
-const USERS_PER_TURN = 500;
+/** Asked for beyond the 50: who has nothing new, as the person's own row of the training set, takes nobody's place. */
+const SPARE_USERS = 10;
+/** People from which on the index is a graph: an exact scan of as many takes half a millisecond. */
+const EXACT_BELOW = 4_000;
+/** About two milliseconds of insertions. */
+const ROWS_PER_TURN = 16;
 
 export class CandidateGenerator {
-  private constructor(
-    private readonly set: TrainingSet,
-    private readonly model: Model,
-    private readonly parts: {
-      readonly users: VectorIndex | undefined;
-      readonly items: VectorIndex | undefined;
-      readonly popular: ReadonlyMap<string, Int32Array>;
-    },
-    private readonly limits: CandidateLimits,
-  ) {}
+  private readonly person: (query: ModelQuery) => Float32Array | undefined;
 
-  /** Folds every person of the set into an index. */
+  private constructor(
+    model: Model,
+    private readonly parts: Omit<CandidateParts, 'people'>,
+    private readonly people: VectorIndex,
+    private readonly limits: CandidateLimits,
+  ) {
+    const likeness = likenessOf(model);
+    this.person = (query) => likeness?.person(query);
+  }
+
+  /** Puts the people into an index; their vectors are not kept beside it. */
   static async build(
-    set: TrainingSet,
+    { people, ...parts }: CandidateParts,
     model: Model,
     options: { readonly nextTurn: () => Promise<void>; readonly limits?: Partial<CandidateLimits> },
   ): Promise<CandidateGenerator> {
-    const limits = { ...CANDIDATE_LIMITS, ...options.limits };
-    const vectors = model.itemVectors();
-    const popular = popularByCategory(set, limits.popularPerCategory + limits.total);
-    if (vectors === undefined) {
-      return new CandidateGenerator(set, model, { users: undefined, items: undefined, popular }, limits);
-    }
-    const { dimensions } = vectors;
-    const people = new Float32Array(set.userIds.length * dimensions);
-    for (let user = 0; user < set.userIds.length; user++) {
-      const items = rowOf(set, user);
-      const vector = items.length === 0 ? undefined : model.foldInUser({ user, items });
-      if (vector !== undefined) people.set(vector, user * dimensions);
-      if (user % USERS_PER_TURN === USERS_PER_TURN - 1) await options.nextTurn();
-    }
-    const users = indexOf(people, { dimensions, similarity: 'cosine' });
-    const items = indexOf(vectors.values, { dimensions, similarity: 'cosine' });
-    return new CandidateGenerator(set, model, { users, items, popular }, limits);
+    const { nextTurn, limits } = options;
+    const index = await buildIndex(people, {
+      ...{ dimensions: Math.max(1, parts.dimensions), similarity: 'cosine', exactBelow: EXACT_BELOW },
+      ...{ nextTurn, rowsPerTurn: ROWS_PER_TURN },
+    });
+    return new CandidateGenerator(model, parts, index, { ...CANDIDATE_LIMITS, ...limits });
   }
 
   /** Best sources first, in turns between them. */
   candidates(query: ModelQuery): Candidate[] {
     const left = new Set([...query.items, ...(query.excluded ?? [])]);
     const found = new Map<number, { sources: CandidateSource[]; similarity: number }>();
-    const lists = [this.fromUsers(query), this.fromItems(query), this.fromCategories(query)];
+    const lists = [this.fromUsers(query), this.fromItems(query), this.fromCategories(query, left)];
     // In turns, so that the bound cuts every source alike.
     for (let place = 0; lists.some((list) => place < list.length); place++) {
       for (const list of lists) {
@@ -110,51 +103,44 @@ export class CandidateGenerator {
 
   /** The last items of people with similar vectors; the most similar person first. */
   private fromUsers(query: ModelQuery): Named[] {
-    const { users } = this.parts;
-    const vector = query.items.length === 0 ? undefined : this.model.foldInUser(query);
-    if (users === undefined || vector === undefined) return [];
-    const { keys, similarities } = users.search(vector, this.limits.similarUsers + 1);
+    const { similarUsers, similarityMin, itemsPerUser } = this.limits;
+    const isAny = query.items.length > 0 && this.people.size > 0;
+    const vector = isAny ? this.person(query) : undefined;
+    if (vector === undefined) return [];
+    const { keys, similarities } = this.people.search(vector, similarUsers + SPARE_USERS);
+    const met = new Set(query.items);
     const named: Named[] = [];
     let people = 0;
-    keys.forEach((user, place) => {
+    for (let place = 0; place < keys.length && people < similarUsers; place++) {
       const similarity = similarities[place]!;
-      const isOther = user !== query.user && similarity > this.limits.similarityMin;
-      if (!isOther || people >= this.limits.similarUsers) return;
-      people++;
-      const met = new Set(query.items);
-      const items = [...new Set(rowOf(this.set, user))].filter((item) => !met.has(item));
-      for (const item of items.slice(-this.limits.itemsPerUser))
-        named.push({ item, source: 'similar-users', similarity });
-    });
+      if (!(similarity > similarityMin)) break;
+      const fresh = rowOf(this.parts.met, keys[place]!).filter((item) => !met.has(item));
+      if (fresh.length > 0) people++;
+      for (const item of fresh.slice(-itemsPerUser)) named.push({ item, source: 'similar-users', similarity });
+    }
     return named;
   }
 
   private fromItems(query: ModelQuery): Named[] {
-    const { items } = this.parts;
-    const vectors = this.model.itemVectors();
-    if (items === undefined || vectors === undefined) return [];
-    const { dimensions, values } = vectors;
-    const last = [...new Set(query.items.toReversed())].slice(0, this.limits.lastItems);
-    return last.flatMap((item) => {
-      const vector = values.subarray(item * dimensions, (item + 1) * dimensions);
-      const { keys, similarities } = items.search(vector, this.limits.similarItems + 1);
-      return Array.from(keys, (key, place) => ({
-        item: key,
-        source: 'similar-items' as const,
-        similarity: similarities[place]!,
-      }))
-        .filter((named) => named.item !== item)
-        .slice(0, this.limits.similarItems);
-    });
+    const { similar, similarities } = this.parts;
+    const { lastItems, similarItems } = this.limits;
+    const named: Named[] = [];
+    for (const item of [...new Set(query.items.toReversed())].slice(0, lastItems)) {
+      for (let k = 0; k < similarItems; k++) {
+        const place = item * SIMILAR_ITEMS + k;
+        // Beyond the end for an item that was folded in since.
+        const other = similar[place] ?? -1;
+        if (other >= 0) named.push({ item: other, source: 'similar-items', similarity: similarities[place]! });
+      }
+    }
+    return named;
   }
 
-  private fromCategories(query: ModelQuery): Named[] {
-    const categories = this.set.itemContent?.categories;
-    if (categories === undefined) return [];
-    const own = new Set([...query.items].flatMap((item) => categories[item] ?? []));
-    const left = new Set([...query.items, ...(query.excluded ?? [])]);
-    return [...own].sort().flatMap((category) =>
-      [...(this.parts.popular.get(category) ?? [])]
+  private fromCategories(query: ModelQuery, left: ReadonlySet<number>): Named[] {
+    const { categoriesOf, popularIn } = this.parts;
+    const own = new Set([...query.items].flatMap((item) => [...rowOf(categoriesOf, item)]));
+    return [...own].flatMap((category) =>
+      [...rowOf(popularIn, category)]
         .filter((item) => !left.has(item))
         .slice(0, this.limits.popularPerCategory)
         .map((item) => ({ item, source: 'popular-in-category' as const, similarity: 0 })),
@@ -166,26 +152,4 @@ interface Named {
   readonly item: number;
   readonly source: CandidateSource;
   readonly similarity: number;
-}
-
-function rowOf(set: TrainingSet, user: number): Int32Array {
-  return set.items.subarray(set.rowStart[user], set.rowStart[user + 1]);
-}
-
-/** By category, the items most people met, best first. */
-function popularByCategory(set: TrainingSet, k: number): Map<string, Int32Array> {
-  const members = new Map<string, number[]>();
-  set.itemContent?.categories.forEach((categories, item) => {
-    for (const category of categories) void (members.get(category)?.push(item) ?? members.set(category, [item]));
-  });
-  const { columnStart } = columnsOf(set);
-  const popular = new Map<string, Int32Array>();
-  for (const [category, items] of members) {
-    const counts = Float64Array.from(items, (item) => columnStart[item + 1]! - columnStart[item]!);
-    popular.set(
-      category,
-      topOf(counts, k, undefined).items.map((place) => items[place]!),
-    );
-  }
-  return popular;
 }

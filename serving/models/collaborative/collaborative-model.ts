@@ -11,6 +11,7 @@ import { scoreRows, spaceIdOf, throwIfCancelled, topOf } from '../fitting.js';
 import type {
   FitContext,
   ItemVectors,
+  Likeness,
   Model,
   ModelArtefact,
   ModelFiles,
@@ -40,6 +41,7 @@ export interface Scorer {
   foldInUser(query: ModelQuery): Float32Array | undefined;
   foldInItem(item: NewItem): number;
   itemVectors(): ItemVectors | undefined;
+  likeness?(): Likeness | undefined;
   files(): ModelFiles;
   close(): Promise<void>;
 }
@@ -146,6 +148,10 @@ export class CollaborativeModel implements Model {
 
   itemVectors(): ItemVectors | undefined {
     return this.scorer.itemVectors();
+  }
+
+  likeness(): Likeness | undefined {
+    return this.scorer.likeness?.();
   }
 
   close(): Promise<void> {

@@ -20,7 +20,7 @@ import {
   USER_FILES,
   unpadded,
 } from '../collaborative/factor-scorer.js';
-import { coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
+import { candidateSettings, coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
 import { requireMemory, throwIfCancelled } from '../fitting.js';
 import { gramOf, solvePositive } from '../kernels/dense.js';
 import { KernelTeam, type SparseMatrix } from '../kernels/kernel-team.js';
@@ -62,6 +62,7 @@ const ialsSettings = defineSection(
     }),
     value: pairValue,
     coldStartBelow,
+    ...candidateSettings('all'),
   },
   { description: 'Matrix factorisation of implicit feedback by alternating least squares.' },
 );

@@ -7,7 +7,7 @@
 import { defineSection, setting, z } from '../../../streams/config.js';
 import type { SectionValues } from '../../../streams/config.js';
 import { aroundLoaded, aroundScorer } from '../collaborative/collaborative-model.js';
-import { coldStartBelow } from '../collaborative/settings.js';
+import { candidateSettings, coldStartBelow } from '../collaborative/settings.js';
 import { requireMemory, throwIfCancelled } from '../fitting.js';
 import { interactionsOf } from '../kernels/sparse.js';
 import { readFloats, readInts } from '../model-files.js';
@@ -38,6 +38,7 @@ const neuralCfSettings = defineSection(
     patience: integer(3, 1, 1000, 'Epochs without a better validation before training stops.'),
     negatives: integer(5, 1, 1000, 'Sampled items for each that was met.'),
     coldStartBelow,
+    ...candidateSettings('generated'),
   },
   { description: 'NeuMF: generalised matrix factorisation and a perceptron, with context.' },
 );

@@ -15,7 +15,7 @@ import type { Matrix, PackedMatrix } from '../tensors/kernels.js';
 import type { Scorer } from '../collaborative/collaborative-model.js';
 import { historyOf } from '../collaborative/history.js';
 import { bytesOf } from '../model-files.js';
-import type { ModelFiles, ModelQuery } from '../model.js';
+import type { Likeness, ModelFiles, ModelQuery } from '../model.js';
 import { type MetRows, PeopleByItem } from './close-people.js';
 import { CONTEXT_FLOATS, writeContext } from './context.js';
 import type { Parameters } from './network.js';
@@ -129,6 +129,12 @@ export class NeuralScorer implements Scorer {
 
   itemVectors(): undefined {
     return undefined;
+  }
+
+  /** Both halves of the embeddings: people among people, items among items. */
+  likeness(): Likeness {
+    const person = (query: ModelQuery): Float32Array => this.personOf(query);
+    return { dimensions: 2 * this.shape.embedding, items: this.parameters['items']!, person };
   }
 
   files(): ModelFiles {

@@ -19,7 +19,7 @@ import {
   unpadded,
 } from '../collaborative/factor-scorer.js';
 import type { History } from '../collaborative/history.js';
-import { coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
+import { candidateSettings, coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
 import { requireMemory, throwIfCancelled } from '../fitting.js';
 import { gramOf } from '../kernels/dense.js';
 import { blocksOf, type KernelCall, KernelTeam, type SparseMatrix } from '../kernels/kernel-team.js';
@@ -43,6 +43,7 @@ const nmfSettings = defineSection(
     epochs: setting.integer({ default: 30, min: 1, max: 1000, description: 'Sweeps over both sides.' }),
     value: pairValue,
     coldStartBelow,
+    ...candidateSettings('all'),
   },
   { description: 'Non-negative matrix factorisation.' },
 );

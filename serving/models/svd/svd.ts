@@ -10,7 +10,7 @@ import type { SectionValues } from '../../../streams/config.js';
 import { aroundLoaded, aroundScorer } from '../collaborative/collaborative-model.js';
 import { type Factors, FactorScorer, type FoldIn, readFactors, USER_FILES } from '../collaborative/factor-scorer.js';
 import type { History } from '../collaborative/history.js';
-import { coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
+import { candidateSettings, coldStartBelow, factorsSetting, pairValue } from '../collaborative/settings.js';
 import { requireMemory, throwIfCancelled } from '../fitting.js';
 import { rightSingularVectors } from '../kernels/block-svd.js';
 import { KernelTeam } from '../kernels/kernel-team.js';
@@ -37,6 +37,7 @@ const svdSettings = defineSection(
     }),
     value: pairValue,
     coldStartBelow,
+    ...candidateSettings('all'),
   },
   { description: 'Truncated singular value decomposition of people × items.' },
 );

@@ -73,6 +73,17 @@ describe('training', () => {
     expect(publishedMetrics!['ndcg@10']).toBeGreaterThan(metrics['ndcg@10']!);
   });
 
+  it('publishes what candidates are generated from where the settings say so, of people without their ids', async () => {
+    const settings = { factors: 4, epochs: 2, candidates: 'generated' };
+    const { manifest } = (await train({ algorithm: 'ials', settings })).published!;
+    expect(manifest.candidates).toEqual({ people: 200, itemsPerPerson: 40, dimensions: 4 });
+    const files = Object.keys(manifest.files).filter((file) => file.startsWith('candidate-'));
+    expect(files).toHaveLength(9);
+    const all = await train({ algorithm: 'ials', settings: { ...settings, candidates: 'all' }, margin: 1 });
+    expect(all.published!.manifest.candidates).toBeUndefined();
+    expect(Object.keys(all.published!.manifest.files).filter((file) => file.startsWith('candidate-'))).toEqual([]);
+  });
+
   it('only measures when told not to publish', async () => {
     const { published } = await train({ publishes: false });
     expect(published).toBeUndefined();

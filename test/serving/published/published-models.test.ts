@@ -5,11 +5,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ModelRegistry } from '../../../jobs/train/model-registry.js';
 import { encodeRecord } from '../../../schemas/codec.js';
 import { servingSection, type ServingConfig } from '../../../serving/config.js';
+import {
+  candidateFiles,
+  type CandidateParts,
+  learnCandidates,
+} from '../../../serving/models/candidates/candidate-parts.js';
 import { parseSettings } from '../../../serving/models/fitting.js';
 import { ials } from '../../../serving/models/ials/ials.js';
 import { popularity } from '../../../serving/models/popularity/popularity.js';
 import type { Algorithm } from '../../../serving/models/model.js';
-import type { Published } from '../../../serving/models/published-version.js';
+import { type Published, readVersionFiles } from '../../../serving/models/published-version.js';
+import type { TrainingSet } from '../../../serving/models/training-set.js';
 import { createRecommender, type Recommendation } from '../../../serving/pipeline/recommender.js';
 import { PublishedModels } from '../../../serving/published/published-models.js';
 import type { UserSnapshotLike } from '../../../serving/retrieval/request.js';
@@ -18,6 +24,7 @@ import { defineConfig } from '../../../streams/config.js';
 import type { LogRecord } from '../../../streams/log/event-log.js';
 import { silentLogger } from '../../../streams/logger.js';
 import { createMetrics } from '../../../streams/metrics.js';
+import { seededRandom } from '../../../streams/random.js';
 import { fitContext } from '../models/fit-context.js';
 import { smallWorld, trainingSetOf } from '../models/small-world.js';
 import { person, World } from '../pipeline/world.js';
@@ -63,15 +70,29 @@ class Node {
   }
 }
 
-async function publish(algorithm: Algorithm, seed: string, raw: object = {}, set = world): Promise<Published> {
+async function publish(
+  algorithm: Algorithm,
+  seed: string,
+  raw: object = {},
+  set: TrainingSet = world,
+  change: (parts: CandidateParts) => CandidateParts = (parts) => parts,
+): Promise<Published> {
   await clock.advance(1_000);
   const settings = parseSettings(algorithm, raw);
   const model = await algorithm.fit(set, settings, fitContext());
   const { itemCount, userCount, spaceId } = model;
+  const random = seededRandom(seed);
+  const isGenerated = (settings as { candidates?: string }).candidates === 'generated';
+  const learnt = isGenerated ? await learnCandidates(set, model, { random, nextTurn: () => Promise.resolve() }) : null;
+  const parts = learnt === null ? undefined : change(learnt);
+  const { dimensions = 0, met } = parts ?? {};
+  const candidates = met && { people: met.start.length - 1, itemsPerPerson: 40, dimensions };
+  const files = { ...model.save(), ...(parts === undefined ? {} : candidateFiles(parts)) };
   return new ModelRegistry(folder, clock).publish(
     'home',
-    { files: model.save(), itemIds: set.itemIds, userIds: set.userIds },
+    { files, itemIds: set.itemIds, userIds: set.userIds },
     {
+      candidates,
       algorithm: algorithm.name,
       ...{ settings, spaceId, seed, itemCount, userCount, metrics: {}, trainSeconds: 1 },
       data: { source: 'test', interactions: set.items.length, fromMs: null, toMs: null, hash: seed },
@@ -120,6 +141,47 @@ describe('published models in serving', () => {
     expect(indexed.published.list()[0]).toMatchObject({ search: 'index', recall: 1 });
     const ids = (node: Node): string[] => node.ask({ recentItems: TASTE_1 }).items.map(({ itemId }) => itemId);
     expect(ids(indexed)).toEqual(ids(scanned));
+  });
+
+  it('rank generated candidates alone where they were published so, and offer only what they are sure of', async () => {
+    const raw = { ...IALS, candidates: 'generated', confidenceMin: 0 };
+    const node = new Node();
+    await node.announce(await publish(ials, '1', raw));
+    expect(node.published.list()[0]).toMatchObject({ search: 'candidates', recall: null });
+    const asked = (of: Node): string[] => of.ask({ recentItems: TASTE_1 }).items.map(({ itemId }) => itemId);
+    const found = asked(node);
+    expect(found).toHaveLength(5);
+    expect(found.filter((itemId) => TASTE_1.includes(itemId))).toEqual([]);
+
+    // Only two items can be generated: the model ranks the others as high as before, and they are not offered.
+    const [first, last] = [found[0]!, found[4]!].map((itemId) => Number(itemId.slice(5)));
+    const pair = (parts: CandidateParts): CandidateParts => {
+      const people = parts.met.start.length - 1;
+      const values = Int32Array.from({ length: 2 * people }, (_, p) => (p % 2 === 0 ? first! : last!));
+      return {
+        ...parts,
+        similar: parts.similar.fill(-1),
+        met: { start: Int32Array.from({ length: people + 1 }, (_, p) => 2 * p), values },
+      };
+    };
+    await node.announce(await publish(ials, '2', raw, world, pair));
+    expect(asked(node)).toEqual([found[0], found[4]]);
+
+    await node.announce(await publish(ials, '3', { ...raw, confidenceMin: 1 }));
+    expect(asked(node)).toEqual([]);
+    // Who is known too little of still gets the cold start.
+    expect(node.ask({ recentItems: TASTE_1.slice(0, 3) }).items[0]).toMatchObject({ source: 'cold_start' });
+  });
+
+  it('are refused when what candidates are generated from is not what the manifest says', async () => {
+    const node = new Node();
+    const { manifest } = await publish(ials, '1', { ...IALS, candidates: 'generated' });
+    const registry = new ModelRegistry(folder, clock);
+    const { files, itemIds, userIds } = await readVersionFiles(folder, await registry.describe('home'));
+    const more = { ...manifest.candidates!, people: manifest.candidates!.people + 1 };
+    await clock.advance(1_000);
+    await node.announce(await registry.publish('home', { files, itemIds, userIds }, { ...manifest, candidates: more }));
+    expect(node.published.list()[0]).toMatchObject({ version: null, refused: { code: 'MODEL_INVALID' } });
   });
 
   it('are not asked by feeds unless told so or they keep states of people', async () => {
