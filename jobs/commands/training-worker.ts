@@ -6,11 +6,12 @@ import type { CommandContext } from './command.js';
 
 export async function runTrainingWorker({ terminal, clock }: CommandContext, config: FreshetConfig): Promise<void> {
   const logger = createLogger({ level: 'info' });
-  const worker = await TrainingWorker.start({ config, clock, logger });
+  // Before the start: the first shard may be taken while that is still on its way.
   const told = new Promise<void>((resolve) => {
     process.once('SIGINT', resolve);
     process.once('SIGTERM', resolve);
   });
+  const worker = await TrainingWorker.start({ config, clock, logger });
   terminal.say(`freshet takes shards of training from ${config.redis.addresses}`);
   await told;
   terminal.say('stopping: what is worked on goes to another worker');

@@ -128,7 +128,7 @@ export interface ShardServerOptions extends ShardQueueOptions {
   /** A worker that was silent for this long is taken for dead. */
   readonly lockMs: number;
   /** Works on one shard at a time; the signal is aborted when the server stops. */
-  work(message: ShardMessage, signal: AbortSignal): Promise<BlobRef>;
+  readonly work: (message: ShardMessage, signal: AbortSignal) => Promise<BlobRef>;
 }
 
 /** The worker's side. */
@@ -140,20 +140,16 @@ export class ShardServer {
 
   constructor(private readonly options: ShardServerOptions) {
     const { redis, lockMs, logger } = options;
-    this.worker = new Worker(
-      QUEUE,
-      (job: Job<ShardMessage, BlobRef>, token) => this.process(job, token),
-      {
-        prefix: prefixOf(options),
-        connection: connectionOf(redis, null),
-        concurrency: 1,
-        lockDuration: lockMs,
-        stalledInterval: Math.ceil(lockMs / 2),
-        maxStalledCount: DEATHS_MAX,
-        removeOnComplete: KEPT,
-        removeOnFail: KEPT,
-      },
-    );
+    this.worker = new Worker(QUEUE, (job: Job<ShardMessage, BlobRef>, token) => this.process(job, token), {
+      prefix: prefixOf(options),
+      connection: connectionOf(redis, null),
+      concurrency: 1,
+      lockDuration: lockMs,
+      stalledInterval: Math.ceil(lockMs / 2),
+      maxStalledCount: DEATHS_MAX,
+      removeOnComplete: KEPT,
+      removeOnFail: KEPT,
+    });
     this.worker.on('error', (error) => logger.debug('connection of a training worker', { error }));
     this.worker.on('stalled', (id) => logger.warn('a shard of training is given to another worker', { shard: id }));
   }
