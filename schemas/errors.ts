@@ -40,6 +40,11 @@ export const ERROR_CODES = {
   TOPIC_UNKNOWN: entry(404, false, 'The topic does not exist.'),
   TOPIC_MISMATCH: entry(500, false, 'An existing topic differs from its declaration.'),
   MANIFEST_MISMATCH: entry(500, false, 'The stored state belongs to another log, partition count or build.'),
+  ENGINE_RUNNING: entry(
+    409,
+    false,
+    'Log or state moved, or are not drained, where an operation needs them to stand still; nothing was changed.',
+  ),
   STATE_CORRUPT: entry(500, false, 'A stored state value cannot be decoded.'),
   STATE_VERSION_UNKNOWN: entry(500, false, 'A stored state value was written by a version this build cannot read.'),
   DATA_DIRECTORY_LOCKED: entry(503, true, 'Another process holds the data directory.'),

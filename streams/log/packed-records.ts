@@ -64,6 +64,13 @@ export class PackedRecords implements OutputBatch {
     return this;
   }
 
+  /** The same records for another topic of as many partitions; called after `finish`, shares their bytes. */
+  renamed(topic: string): PackedRecords {
+    const renamed = new PackedRecords(topic, 0, this.source);
+    renamed.batches.push(...this.batches);
+    return renamed;
+  }
+
   /** Forgets everything. */
   discard(): void {
     for (const writer of this.writers) writer?.discard();

@@ -8,7 +8,9 @@ import type {
   AppendReceipt,
   AssignmentListener,
   EventLog,
+  GapListener,
   Hint,
+  HintsListener,
   LogBatch,
   Membership,
   OutgoingRecord,
@@ -103,8 +105,11 @@ export class ForwardingStore implements StateStore {
 export class ForwardingLog implements EventLog {
   readonly identity: string;
 
-  constructor(protected readonly target: EventLog) {
-    this.identity = target.identity;
+  constructor(
+    protected readonly target: EventLog,
+    identity = target.identity,
+  ) {
+    this.identity = identity;
   }
 
   createTopics(specs: readonly TopicSpec[]): Promise<void> {
@@ -139,12 +144,16 @@ export class ForwardingLog implements EventLog {
     return this.target.onAppend(topic, listener);
   }
 
+  wantsHints(topic: string): boolean {
+    return this.target.wantsHints?.(topic) ?? true;
+  }
+
   sendHints(topic: string, hints: readonly Hint[]): void {
     this.target.sendHints(topic, hints);
   }
 
-  onHints(topic: string, listener: (hints: readonly Hint[]) => void): () => void {
-    return this.target.onHints(topic, listener);
+  onHints(topic: string, listener: HintsListener, onGap?: GapListener): () => void {
+    return this.target.onHints(topic, listener, onGap);
   }
 
   join(group: string, topic: string, listener: AssignmentListener): Promise<Membership> {

@@ -108,7 +108,11 @@ export interface Operator<R, S> {
    * throw: what it publishes is nobody's input, so an error stops the task.
    */
   publish?(state: S, context: PublishContext): void;
-  /** Folds the state of a key that became another. Absent: the receiving key's own state stays. */
+  /**
+   * Folds the state of a key that became another. Absent: the receiving key's own state stays. With scope `partition`, folds
+   * another partition's when their number changes: what is summed over all partitions must stay the same; absent, they
+   * cannot become fewer.
+   */
   merge?(target: Cell<S>, source: S, context: Context): void;
 }
 

@@ -193,12 +193,12 @@ export class TaskBatch {
   }
 
   /** A repeat is as if it were not there: nothing may fire on its account. */
-  private isRepeat({ origin }: InputEntry): boolean {
-    return origin !== undefined && this.meta.hasSeen(origin);
+  private isRepeat({ origin, key }: InputEntry): boolean {
+    return origin !== undefined && this.meta.hasSeen(origin, key);
   }
 
   private processEntry(entry: InputEntry, time: number): void {
-    if (entry.origin !== undefined && !this.meta.admit(entry.origin)) {
+    if (entry.origin !== undefined && !this.meta.admit(entry.origin, entry.key)) {
       this.parts.statistics.repeatsDropped++;
       return;
     }

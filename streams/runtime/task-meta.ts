@@ -6,17 +6,14 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import type { Origin } from '../log/event-log.js';
+import { InheritedMarks, isAbove } from './inherited-marks.js';
+import type { InheritedMark, Mark, StoredMark } from './inherited-marks.js';
 
 /**
  * Sources whose high marks are kept. One an upstream partition and one an imported file; with more, the source that
  * has been silent longest is forgotten, and a re-send of its old outputs would no longer be recognised.
  */
 const SOURCES_MAX = 1024;
-
-interface Mark {
-  offset: number;
-  index: number;
-}
 
 /** The marks of one source. Their text is kept: a small batch moves few of the hundred that a commit writes. */
 interface SourceMarks {
@@ -39,17 +36,20 @@ export class TaskMeta {
   /** Outputs emitted so far on account of the record at the head's offset, by operator: timers fired before it. */
   emitted = new Map<string, number>();
   private marks = new Map<string, SourceMarks>();
+  private inherited: InheritedMarks | undefined;
   /** The mark found last: outputs come in runs of one source and operator. */
   private latest: Found | undefined;
 
-  /** Whether an output was seen before; changes nothing. */
-  hasSeen(origin: Origin): boolean {
+  /** Whether an output was seen before; changes nothing. `key`: of the record that carries it. */
+  hasSeen(origin: Origin, key: string): boolean {
+    if (this.inherited?.hasSeen(origin, key) === true) return true;
     const mark = this.marks.get(origin.source)?.byOperator.get(origin.operator);
     return mark !== undefined && !isAbove(origin, mark);
   }
 
   /** Whether an output was not seen before; remembers it. Outputs of one (source, operator) arrive in order or again. */
-  admit(origin: Origin): boolean {
+  admit(origin: Origin, key: string): boolean {
+    if (this.inherited?.hasSeen(origin, key) === true) return false;
     const { marks, mark } = this.markOf(origin);
     if (!isAbove(origin, mark)) return false;
     mark.offset = origin.offset;
@@ -85,7 +85,31 @@ export class TaskMeta {
       tickOwner,
       emitted: [...emitted],
     };
-    return Buffer.from(`${JSON.stringify(rest).slice(0, -1)},"marks":[${marks.join()}]}`);
+    const inherited = this.inherited === undefined ? '' : `,"inherited":${this.inherited.text}`;
+    return Buffer.from(`${JSON.stringify(rest).slice(0, -1)},"marks":[${marks.join()}]${inherited}}`);
+  }
+
+  /**
+   * What a task begins with whose keys come from these tasks of the generation before. Event time is the highest of theirs,
+   * since it never moves back. Of what they have read, all is kept but outputs of tasks of that generation, whose sources
+   * begin with `ended`: nothing of those can come any more.
+   */
+  static inherit(
+    sources: readonly { readonly meta: TaskMeta; readonly partition: number }[],
+    { partitions, ended }: { readonly partitions: number; readonly ended: string },
+  ): TaskMeta {
+    const inheriting = new TaskMeta();
+    const kept: InheritedMark[] = [];
+    for (const { meta, partition } of sources) {
+      inheriting.streamTime = Math.max(inheriting.streamTime, meta.streamTime);
+      kept.push(...(meta.inherited?.list() ?? []));
+      for (const [source, { byOperator }] of meta.marks) {
+        if (source.startsWith(ended)) continue;
+        for (const [operator, mark] of byOperator) kept.push({ source, operator, partitions, partition, ...mark });
+      }
+    }
+    if (kept.length > 0) inheriting.inherited = new InheritedMarks(kept);
+    return inheriting;
   }
 
   static decode(bytes: Uint8Array): TaskMeta {
@@ -100,6 +124,7 @@ export class TaskMeta {
         const byOperator = new Map(operators.map(([operator, offset, index]) => [operator, { offset, index }]));
         meta.marks.set(source, { byOperator, text: undefined });
       }
+      if (stored.inherited !== undefined) meta.inherited = InheritedMarks.decode(stored.inherited);
       return meta;
     } catch (cause) {
       throw new EngineError('STATE_CORRUPT', 'The bookkeeping of a task cannot be read.', { cause });
@@ -111,13 +136,11 @@ function textOf(source: string, { byOperator }: SourceMarks): string {
   return JSON.stringify([source, [...byOperator].map(([operator, { offset, index }]) => [operator, offset, index])]);
 }
 
-function isAbove(origin: Origin, mark: Mark): boolean {
-  return origin.offset > mark.offset || (origin.offset === mark.offset && origin.index > mark.index);
-}
-
 interface StoredMeta {
   streamTime: number | null;
   tickOwner: string;
   emitted: [string, number][];
   marks: [string, [string, number, number][]][];
+  /** Absent where partitions never changed. */
+  inherited?: StoredMark[];
 }

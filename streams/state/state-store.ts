@@ -144,7 +144,10 @@ export interface StateStore {
   readDocument(name: string): Promise<string | undefined>;
   writeDocument(name: string, text: string): Promise<void>;
 
-  /** Replaces everything a task has. Used by snapshot import, repartition and shadow flips; the task must not run. */
+  /**
+   * Replaces everything a task has, reading rows to their end before timers. Used by snapshot import, migration and
+   * repartition; the task must not run.
+   */
   restore(task: TaskId, content: TaskContent): Promise<void>;
 
   /** Removes a task with all it has. */
