@@ -19,7 +19,7 @@ export const streamsSection = defineSection(
       default: 4,
       min: 1,
       max: 256,
-      description: 'Partitions of each topic. Fixed once data exist; changing it needs a repartition.',
+      description: 'Partitions of each topic. Once data exist, `freshet repartition` moves them to another number.',
     }),
     sync: setting.choice(['always', 'interval', 'none'], {
       default: 'always',

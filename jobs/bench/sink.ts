@@ -55,7 +55,8 @@ export async function runSink(context: CommandContext, options: SinkBenchOptions
   const warehouse = await openWarehouse({ ...place, retentionDays, memoryBytes, server: settings, onProcess });
   try {
     const follower = new WarehouseFollower({
-      ...{ log, namespace: NAMESPACE, clock, logger, blockRows, blockWaitMs },
+      ...{ namespace: NAMESPACE, clock, logger, blockRows, blockWaitMs },
+      topicGenerations: () => [{ log, identity: log.identity }],
       flushed: () => Promise.resolve(),
       pseudonyms: await openPseudonyms(directory, random),
       open: () => Promise.resolve(warehouse),

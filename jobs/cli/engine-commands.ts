@@ -119,6 +119,12 @@ export const ENGINE_COMMANDS: readonly CommandEntry[] = [
     ],
     run: async (context, options) => (await import('../commands/migrate.js')).runMigrate(context, options),
   }),
+  command<DataOptions>({
+    usage: 'repartition',
+    description: 'move a stopped engine to the number of partitions that is configured; can be cut off and repeated',
+    options: DATA,
+    run: async (context, options) => (await import('../commands/repartition.js')).runRepartition(context, options),
+  }),
   command<DeadLetterOptions>({
     usage: 'dead-letters list',
     description: 'show them, oldest first',

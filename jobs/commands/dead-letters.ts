@@ -78,8 +78,8 @@ async function* deadLetters(engine: Engine, code: string | null): AsyncIterable<
     const { start, end } = await log.bounds(topic, partition);
     for (let offset = start; offset < end;) {
       const batch = await log.read(topic, partition, offset, READ_LIMITS);
-      for (const { value, origin } of batch.records) {
-        if (origin !== undefined && !marks.admit(origin)) continue;
+      for (const { key, value, origin } of batch.records) {
+        if (origin !== undefined && !marks.admit(origin, key)) continue;
         const letter = decodeRecord(value);
         if (letter.kind === 'DeadLetter' && (code === null || letter.code === code)) yield letter;
       }

@@ -7,8 +7,7 @@ import { EngineError } from '../../schemas/errors.js';
 import { migrate } from '../../streams/transfer/migrate.js';
 import type { FreshetConfig } from '../config.js';
 import { createTopologyOf } from '../engine/engine.js';
-import { GENERATION_DOCUMENT } from '../engine/serving.js';
-import { openStorage } from '../engine/storage.js';
+import { GENERATION_DOCUMENT, openStorage } from '../engine/storage.js';
 import { loadConfig } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
 

@@ -14,11 +14,11 @@ import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { Task } from '../../streams/runtime/task.js';
 import type { TaskOptions } from '../../streams/runtime/task-options.js';
 import type { Topology } from '../../streams/runtime/topology.js';
-import type { Storage } from './storage.js';
+import type { PhysicalStorage } from './storage.js';
 
 export interface LockstepOptions {
   readonly topology: Topology;
-  readonly storage: Storage;
+  readonly storage: PhysicalStorage;
   readonly tables: ItemTables;
   readonly itemState: string;
   readonly clock: Clock;
@@ -31,7 +31,7 @@ export class LockstepScheduler {
     /** By stage, in the topology's order. */
     readonly stages: readonly (readonly Task[])[],
     private readonly follower: TableFollower,
-    private readonly storage: Storage,
+    private readonly storage: PhysicalStorage,
   ) {}
 
   static async open(options: LockstepOptions): Promise<LockstepScheduler> {

@@ -17,6 +17,7 @@ import { TableFollower } from '../../streams/runtime/table-follower.js';
 import type { Random } from '../../streams/random.js';
 import type { FreshetConfig } from '../config.js';
 import type { Engine } from './engine.js';
+import { GENERATION_DOCUMENT } from './storage.js';
 
 export interface ServingOptions {
   readonly engine: Engine;
@@ -29,9 +30,6 @@ export interface ServingOptions {
   /** Registry of published models. */
   readonly modelsFolder: string;
 }
-
-/** Document with the number that makes feed versions of a log made anew higher. */
-export const GENERATION_DOCUMENT = 'generation';
 
 /** A feed whose hint was lost without anybody noticing is this late at most. */
 const HINT_REPAIR_MS = 2_000;

@@ -6,6 +6,10 @@
  *   distributed    Kafka and Redis, shared by all processes of the engine
  */
 import type { Clock } from '../../streams/clock.js';
+import { parseStage, readLayout } from '../../streams/generations/layout.js';
+import type { Layout } from '../../streams/generations/layout.js';
+import { topicGenerations, viewOf } from '../../streams/generations/views.js';
+import type { LogAndStore, TopicGeneration } from '../../streams/generations/views.js';
 import { kafkaOptionsOf, openKafkaLog } from '../../streams/kafka/index.js';
 import { openEmbeddedStorage } from '../../streams/lmdb/index.js';
 import type { StorageStats, SyncPolicy } from '../../streams/lmdb/index.js';
@@ -25,7 +29,11 @@ import type { FreshetConfig } from '../config.js';
 
 const DAY_MS = 86_400_000;
 
-export interface Storage {
+/** Document with the number that makes feed versions of a log made anew higher. */
+export const GENERATION_DOCUMENT = 'generation';
+
+/** Log and state as the servers or files have them, all generations of topics and tasks beside each other. */
+export interface PhysicalStorage {
   readonly log: EventLog;
   readonly store: StateStore;
   /** Resolves when everything that can be read now will be there after a crash. */
@@ -35,6 +43,12 @@ export interface Storage {
   /** Hints pass between processes, and may get lost on the way. Absent: they do not. */
   readonly losesHints?: boolean;
   close(): Promise<void>;
+}
+
+/** Log and state of the generation in force: what everything but a repartition works with. */
+export interface Storage extends PhysicalStorage {
+  /** All that a topic has been, oldest first: for readers that may not be through with what came before a repartition. */
+  topicGenerations(topic: string): readonly TopicGeneration[];
 }
 
 export interface StorageOptions {
@@ -50,20 +64,40 @@ export interface StorageOptions {
 }
 
 export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const physical = await openPhysicalStorage(options);
+  try {
+    const layout = await readLayout(physical);
+    return {
+      ...physical,
+      ...viewOfGeneration(physical, layout),
+      topicGenerations: (topic) => topicGenerations(physical.log, layout, topic),
+    };
+  } catch (error) {
+    await physical.close();
+    throw error;
+  }
+}
+
+/** Log and state through the generation in force. */
+export function viewOfGeneration(physical: LogAndStore, layout: Layout): LogAndStore {
+  return viewOf(physical, { layout }, [GENERATION_DOCUMENT]);
+}
+
+export async function openPhysicalStorage(options: StorageOptions): Promise<PhysicalStorage> {
   const { directory, clock, random, config } = options;
   if (directory === undefined) return openMemoryStorage(clock);
   if (config.streams.storage === 'distributed') return openDistributedStorage(options);
   return openEmbeddedStorage({ directory, sync: syncPolicyOf(config), clock, random: random.stream('storage') });
 }
 
-function openMemoryStorage(clock: Clock): Storage {
+function openMemoryStorage(clock: Clock): PhysicalStorage {
   const log = new MemoryLog({ clock });
   const store = new MemoryStore({ delivery: 'atomic', log });
   return { log, store, flushed: () => Promise.resolve(), stats: () => undefined, close: () => log.close() };
 }
 
 /** The directory holds nothing of log and state then: only what belongs to this process. */
-async function openDistributedStorage(options: StorageOptions): Promise<Storage> {
+async function openDistributedStorage(options: StorageOptions): Promise<PhysicalStorage> {
   const { config, clock, logger, identity } = options;
   const { namespace } = config.streams;
   const metrics = options.metrics ?? createMetrics({ namespace, includeProcess: false });
@@ -97,7 +131,9 @@ async function openDistributedStorage(options: StorageOptions): Promise<Storage>
 /** Only rows of people are left to Redis to collect; event-time timers come first. */
 function rowTtlOf({ redis }: FreshetConfig): RowTtl {
   const ttlMs = redis.rowTtlDays * DAY_MS;
-  return ({ stage }, key) => (ttlMs > 0 && stage === USER_STAGE && key !== PARTITION_KEY ? ttlMs : undefined);
+  const isOfPerson = (stage: string, key: string): boolean =>
+    parseStage(stage).stage === USER_STAGE && key !== PARTITION_KEY;
+  return ({ stage }, key) => (ttlMs > 0 && isOfPerson(stage, key) ? ttlMs : undefined);
 }
 
 function syncPolicyOf({ streams }: FreshetConfig): SyncPolicy {

@@ -25,7 +25,7 @@ import type { Random } from '../../streams/random.js';
 import { taskOptionsOf } from '../../streams/section.js';
 import type { FreshetConfig } from '../config.js';
 import { catalogueItemOf } from '../engine/engine.js';
-import type { Storage } from '../engine/storage.js';
+import type { PhysicalStorage } from '../engine/storage.js';
 import { stageUsersConfigOf } from '../engine/serving.js';
 import { LockstepScheduler } from '../engine/lockstep.js';
 import type { ConvertedRecord } from '../import/row-converter.js';
@@ -58,7 +58,7 @@ export class PrequentialEvaluation {
 
   private constructor(
     private readonly options: PrequentialOptions,
-    private readonly storage: Storage & { readonly log: MemoryLog },
+    private readonly storage: PhysicalStorage & { readonly log: MemoryLog },
     private readonly engine: EngineTopology,
     private readonly tables: ItemTables,
     private readonly scheduler: LockstepScheduler,

@@ -39,7 +39,7 @@ export async function startWarehouse(options: LiveWarehouseOptions): Promise<Liv
   if (!enabled) return undefined;
   const { namespace } = config.streams;
   const follower = new WarehouseFollower({
-    log: engine.storage.log,
+    topicGenerations: (topic) => engine.storage.topicGenerations(topic),
     flushed: () => engine.storage.flushed(),
     namespace,
     clock: backgroundClock(),

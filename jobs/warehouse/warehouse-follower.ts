@@ -27,7 +27,8 @@ import { TableReader } from './table-reader.js';
 import { TIME_COLUMNS, type TableName } from './tables.js';
 
 export interface WarehouseFollowerOptions {
-  readonly log: Pick<EventLog, 'identity' | 'topic' | 'read' | 'bounds' | 'onAppend'>;
+  /** All that a topic has been, oldest first: what came before a repartition is stored from where it lies. */
+  readonly topicGenerations: (topic: string) => readonly FollowedGeneration[];
   /** Resolves when what can be read now will be there after a crash: no row may outlive its record. */
   readonly flushed: () => Promise<void>;
   readonly namespace: string;
@@ -39,6 +40,12 @@ export interface WarehouseFollowerOptions {
   readonly metrics?: Metrics;
   readonly blockRows?: number;
   readonly blockWaitMs?: number;
+}
+
+/** A topic in the log, and the identity that names its offsets. */
+export interface FollowedGeneration {
+  readonly log: Pick<EventLog, 'topic' | 'read' | 'bounds' | 'onAppend'>;
+  readonly identity: string;
 }
 
 export interface WarehouseLag {
@@ -60,7 +67,8 @@ const LAG_SAMPLE_MS = 5_000;
 const IDENTITY_DIGITS = 8;
 
 export class WarehouseFollower {
-  private readonly readers = new Map<TableName, TableReader>();
+  /** By table, one a generation of its topic; undefined until it was opened. */
+  private readonly readers = new Map<TableName, (TableReader | undefined)[]>();
   private readonly stopping = new AbortController();
   private readonly lagGauges = new Map<TableName, Gauge>();
   private current: Warehouse | undefined;
@@ -100,13 +108,19 @@ export class WarehouseFollower {
   async lag(): Promise<WarehouseLag> {
     const tables: Partial<Record<TableName, number>> = {};
     let records = 0;
-    for (const [table, reader] of this.readers) {
-      const lag = await reader.lag();
+    let isKnown = this.readers.size === TABLE_MAPPINGS.length;
+    for (const [table, readers] of this.readers) {
+      let lag = 0;
+      for (const reader of readers) {
+        if (reader === undefined) isKnown = false;
+        else lag += await reader.lag();
+      }
+      if (readers.every((reader) => reader === undefined)) continue;
       tables[table] = lag;
       records += lag;
       this.lagGauges.get(table)?.set(lag);
     }
-    return { records: this.readers.size < TABLE_MAPPINGS.length ? undefined : records, tables };
+    return { records: isKnown ? records : undefined, tables };
   }
 
   /** For SQL beside the following. Throws WAREHOUSE_UNAVAILABLE while there is no warehouse. */
@@ -141,25 +155,34 @@ export class WarehouseFollower {
   private async follow(warehouse: Warehouse, signal: AbortSignal): Promise<void> {
     const failing = new AbortController();
     const either = AbortSignal.any([signal, failing.signal]);
-    const tables = TABLE_MAPPINGS.map((mapping) =>
-      this.followTable(warehouse, mapping, either).catch((error: unknown) => {
-        failing.abort();
-        throw error;
-      }),
-    );
+    const tables = TABLE_MAPPINGS.flatMap((mapping) => {
+      const generations = this.options.topicGenerations(this.topicOf(mapping));
+      const readers = new Array<TableReader | undefined>(generations.length).fill(undefined);
+      this.readers.set(mapping.table, readers);
+      return generations.map((generation, i) => {
+        const onOpen = (reader: TableReader): void => void (readers[i] = reader);
+        return this.followTable({ warehouse, mapping, generation, onOpen }, either).catch((error: unknown) => {
+          failing.abort();
+          throw error;
+        });
+      });
+    });
     const outcomes = await Promise.allSettled(tables);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
 
-  private async followTable(warehouse: Warehouse, mapping: TableMapping, signal: AbortSignal): Promise<void> {
+  private async followTable(
+    { warehouse, mapping, generation, onOpen }: FollowedTable,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (let failures = 0; !signal.aborted; failures++) {
       const startedMs = this.options.clock.monotonic();
-      const reader = this.createReader(mapping);
+      const reader = this.createReader(mapping, generation);
       const sink = this.createSink(warehouse, mapping, reader);
       try {
         await reader.open((topic, partition) => sink.assign(topic, partition, signal));
-        this.readers.set(mapping.table, reader);
+        onOpen(reader);
         await sink.run(reader.pull, signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -173,10 +196,14 @@ export class WarehouseFollower {
     }
   }
 
-  private createReader(mapping: TableMapping): TableReader {
-    const { log, namespace, pseudonyms, clock } = this.options;
-    const topic = topicName(namespace, TOPICS[mapping.topic]);
-    const streamName = `${topic}@${log.identity.slice(0, IDENTITY_DIGITS)}`;
+  private topicOf({ topic }: TableMapping): string {
+    return topicName(this.options.namespace, TOPICS[topic]);
+  }
+
+  private createReader(mapping: TableMapping, { log, identity }: FollowedGeneration): TableReader {
+    const { pseudonyms, clock } = this.options;
+    const topic = this.topicOf(mapping);
+    const streamName = `${topic}@${identity.slice(0, IDENTITY_DIGITS)}`;
     const { partitions } = log.topic(topic);
     return new TableReader({ log, mapping, topic, streamName, partitions, pseudonyms, clock, logger: this.logger });
   }
@@ -214,6 +241,14 @@ export class WarehouseFollower {
   private get logger(): Logger {
     return this.options.logger ?? silentLogger;
   }
+}
+
+interface FollowedTable {
+  readonly warehouse: Warehouse;
+  readonly mapping: TableMapping;
+  readonly generation: FollowedGeneration;
+  /** Called when the reader stands where the warehouse wants to go on. */
+  readonly onOpen: (reader: TableReader) => void;
 }
 
 async function insertInPieces(

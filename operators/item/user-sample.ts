@@ -53,7 +53,27 @@ export function createUserSampleOperator(config: UserSampleConfig): Operator<Ite
       state.total++;
       cell.changed();
     },
+    merge(target, source) {
+      const own = target.get();
+      target.set(own === undefined ? source : mergedSamples(own, source, sampleSize));
+    },
   };
+}
+
+/** The latest of both, in turn: neither knows how old the other's are. */
+function mergedSamples(left: UserSampleState, right: UserSampleState, sampleSize: number): UserSampleState {
+  const [ours, theirs] = [newestFirst(left), newestFirst(right)];
+  const kept: SampledVector[] = [];
+  for (let i = 0; i < sampleSize; i++) {
+    kept.push(...ours.slice(i, i + 1), ...theirs.slice(i, i + 1));
+  }
+  const vectors = kept.slice(0, sampleSize).reverse();
+  return { total: vectors.length, vectors };
+}
+
+function newestFirst({ total, vectors }: UserSampleState): SampledVector[] {
+  const oldest = total % vectors.length || 0;
+  return [...vectors.slice(oldest), ...vectors.slice(0, oldest)].reverse();
 }
 
 /** Takes a new vector in where an old one was; false when it does not fit there. Nobody looks at the old one any more. */

@@ -15,8 +15,10 @@ import { decodeRecord } from '../../schemas/codec.js';
 import type { AnyRecord } from '../../schemas/records.js';
 import { TOPICS, topicName } from '../../schemas/topics.js';
 import { systemClock } from '../../streams/clock.js';
+import { readLayout } from '../../streams/generations/layout.js';
+import { topicGenerations, viewOf } from '../../streams/generations/views.js';
+import type { LogAndStore, TopicGeneration } from '../../streams/generations/views.js';
 import { openEmbeddedStorage } from '../../streams/lmdb/index.js';
-import type { EmbeddedStorage } from '../../streams/lmdb/index.js';
 import type { LogRecord, Origin } from '../../streams/log/event-log.js';
 import { StateQuery } from '../../streams/queries/state-query.js';
 import { systemRandom } from '../../streams/random.js';
@@ -42,9 +44,14 @@ export interface SessionView {
   readonly conversions: number;
 }
 
+interface InspectedStorage extends LogAndStore {
+  topicGenerations(topic: string): readonly TopicGeneration[];
+  close(): Promise<void>;
+}
+
 export class Inspection {
   private constructor(
-    readonly storage: EmbeddedStorage,
+    readonly storage: InspectedStorage,
     private readonly topology: EngineTopology,
   ) {}
 
@@ -56,10 +63,14 @@ export class Inspection {
       itemVectors: () => undefined,
     });
     const random = systemRandom();
-    return new Inspection(
-      await openEmbeddedStorage({ directory, sync: 'always', clock: systemClock, random }),
-      topology,
-    );
+    const physical = await openEmbeddedStorage({ directory, sync: 'always', clock: systemClock, random });
+    const layout = await readLayout(physical);
+    const storage = {
+      ...viewOf(physical, { layout }, []),
+      topicGenerations: (topic: string) => topicGenerations(physical.log, layout, topic),
+      close: () => physical.close(),
+    };
+    return new Inspection(storage, topology);
   }
 
   topic(name: keyof typeof TOPICS): string {
@@ -85,10 +96,13 @@ export class Inspection {
     return found;
   }
 
-  /** Every record of a topic as it lies there, partition by partition: re-sent ones too. */
+  /** Every record of a topic as it lies there, partition by partition: re-sent ones and those before a repartition too. */
   async *stored(name: keyof typeof TOPICS): AsyncIterable<LogRecord> {
-    const { log } = this.storage;
     const topic = this.topic(name);
+    for (const { log } of this.storage.topicGenerations(topic)) yield* this.storedIn(log, topic);
+  }
+
+  private async *storedIn(log: LogAndStore['log'], topic: string): AsyncIterable<LogRecord> {
     for (let partition = 0; partition < log.topic(topic).partitions; partition++) {
       const { start, end } = await log.bounds(topic, partition);
       for (let offset = start; offset < end;) {
@@ -124,14 +138,14 @@ export class Inspection {
       if ((latest.get(id)?.revision ?? -1) >= record.revision) continue;
       latest.set(id, {
         revision: record.revision,
-        view: record.withdrawn ? undefined : viewOf(record.userId, record.sessionId, record),
+        view: record.withdrawn ? undefined : sessionViewOf(record.userId, record.sessionId, record),
       });
     }
     const sessions = new Map<string, SessionView>();
     for (const [id, { view }] of latest) if (view !== undefined) sessions.set(id, view);
     for (const { key, session } of await this.users()) {
       for (const kept of session?.sessions ?? []) {
-        if (!kept.closed) sessions.set(`${key} ${kept.id}`, viewOf(key, kept.id, kept));
+        if (!kept.closed) sessions.set(`${key} ${kept.id}`, sessionViewOf(key, kept.id, kept));
       }
     }
     return sessions;
@@ -146,7 +160,11 @@ export class Inspection {
   }
 }
 
-function viewOf(userId: string, sessionId: string, from: Omit<SessionView, 'userId' | 'sessionId'>): SessionView {
+function sessionViewOf(
+  userId: string,
+  sessionId: string,
+  from: Omit<SessionView, 'userId' | 'sessionId'>,
+): SessionView {
   const { start, end, interactions, pageViews, conversions } = from;
   return { userId, sessionId, start, end, interactions, pageViews, conversions };
 }

@@ -56,7 +56,8 @@ describe.skipIf(!hasBinary())('training data from the warehouse', () => {
     });
     await log.append('default.user-events', records);
     const follower = new WarehouseFollower({
-      ...{ log, ...common, open, blockWaitMs: 50, blockRows: 200 },
+      ...{ ...common, open, blockWaitMs: 50, blockRows: 200 },
+      topicGenerations: () => [{ log, identity: log.identity }],
       pseudonyms: createPseudonyms(Buffer.alloc(32, 7)),
       flushed: () => Promise.resolve(),
     });

@@ -13,9 +13,13 @@ import { createPseudonyms } from '../../../jobs/warehouse/pseudonyms.js';
 import { createSqlHandler } from '../../../jobs/warehouse/sql-handler.js';
 import { applyRetention, WAREHOUSE_MIGRATIONS } from '../../../jobs/warehouse/tables.js';
 import { WarehouseFollower } from '../../../jobs/warehouse/warehouse-follower.js';
+import type { WarehouseFollowerOptions } from '../../../jobs/warehouse/warehouse-follower.js';
 import { engineTopics } from '../../../operators/engine-topology.js';
 import { encodeRecord } from '../../../schemas/codec.js';
 import { EngineError } from '../../../schemas/errors.js';
+import { GenerationLog } from '../../../streams/generations/generation-log.js';
+import type { Layout } from '../../../streams/generations/layout.js';
+import { topicGenerations } from '../../../streams/generations/views.js';
 import { systemClock } from '../../../streams/clock.js';
 import { silentLogger } from '../../../streams/logger.js';
 import { MemoryLog } from '../../../streams/memory/memory-log.js';
@@ -57,9 +61,17 @@ const open = (): Promise<Warehouse> =>
     onProcess: (pid) => pids.push(pid),
   });
 
-function follow(options: { open?: () => Promise<Warehouse>; blockRows?: number; log?: MemoryLog } = {}) {
+interface FollowOptions {
+  open?: () => Promise<Warehouse>;
+  blockRows?: number;
+  log?: MemoryLog;
+  generations?: WarehouseFollowerOptions['topicGenerations'];
+}
+
+function follow({ log: followed = log, generations, ...options }: FollowOptions = {}) {
   const follower = new WarehouseFollower({
-    ...{ log, namespace: 'default', open, clock: systemClock, blockWaitMs: 50, blockRows: 200 },
+    ...{ namespace: 'default', open, clock: systemClock, blockWaitMs: 50, blockRows: 200 },
+    topicGenerations: generations ?? (() => [{ log: followed, identity: followed.identity }]),
     pseudonyms: createPseudonyms(Buffer.alloc(32, 7)),
     flushed: () => Promise.resolve(),
     ...options,
@@ -73,13 +85,13 @@ async function caughtUp(follower: WarehouseFollower): Promise<void> {
   while ((await follower.lag()).records !== 0) await systemClock.sleep(20);
 }
 
-async function click(from: number, to: number): Promise<void> {
+async function click(from: number, to: number, target: Pick<MemoryLog, 'append'> = log): Promise<void> {
   const records = Array.from({ length: to - from }, (_, i) => {
     const userId = `user-${(from + i) % 50}`;
     const event = { eventId: `e${from + i}`, userId, ts: at + from + i, receivedAt: at, producerId: 'p' };
     return { key: userId, value: encodeRecord('Interaction', { ...event, type: 'click', itemId: 'i1' }) };
   });
-  await log.append('default.user-events', records);
+  await target.append('default.user-events', records);
 }
 
 const count = async (sql: ReturnType<typeof createSqlHandler>, from = 'interactions') =>
@@ -128,6 +140,30 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     expect(pids.length).toBe(4);
     expect(await count(sql)).toEqual({ n: 4_000, ids: 4_000 });
   }, 60_000);
+
+  it('takes what it had not read before a repartition from the old topic, and the rest from the new one', async () => {
+    await click(0, 300);
+    const first = follow();
+    await caughtUp(first.follower);
+    await first.follower.stop();
+    await click(300, 500);
+    const topic = 'default.user-events';
+    const layout: Layout = {
+      format: 1,
+      inForce: 2,
+      generations: [
+        { number: 1, identity: log.identity, topics: [], hasServed: true },
+        { number: 2, identity: 'second-generation', topics: [topic], hasServed: true },
+      ],
+    };
+    const current = new GenerationLog(log, layout, 2);
+    await current.createTopics([{ ...log.topic(topic), partitions: 3 }]);
+    for (let partition = 0; partition < 3; partition++) await current.beginAt(topic, partition, 700);
+    await click(500, 800, current);
+    const { follower, sql } = follow({ generations: (of) => topicGenerations(log, layout, of) });
+    await caughtUp(follower);
+    expect(await count(sql)).toEqual({ n: 800, ids: 800 });
+  }, 30_000);
 
   it('goes on at the stored position after a restart, and apart from it when the log was made anew', async () => {
     await click(0, 500);

@@ -1,0 +1,144 @@
+/**
+ * The number of partitions changed between two parts of a file and between two runs of an edge, the command killed again and
+ * again: the state is that of an engine that always had the new number, and what was acknowledged is counted once.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../streams/clock.js';
+import { seededRandom } from '../../streams/random.js';
+import { findMiscounts } from './click-ledger.js';
+import type { Click } from './click-ledger.js';
+import { countBy } from './data-sets.js';
+import {
+  FreshetProcess,
+  killAll,
+  removeTemporaryDirectories,
+  resultOf,
+  runFreshet,
+  startUp,
+  temporaryDirectory,
+} from './freshet.js';
+import type { TaskDigest } from './freshet.js';
+import { inspect, interactionsOf } from './inspect.js';
+import { differingTasks } from './kill-runs.js';
+import { Producer } from './producer.js';
+import { until } from './until.js';
+
+const CLICKS = 6_000;
+const FIRST_PART = 3_500;
+const KILLS = 3;
+/** About as long as the whole command takes. */
+const LIFE_MS_MAX = 1_500;
+const MAPPING = `name: clicks
+format: csv
+interaction:
+  userId: user
+  sessionId: session
+  itemId: item
+  ts: { column: at, unit: ms }
+  type: { constant: click }
+`;
+
+const partitions = (count: number): string[] => ['--set', `streams.partitions=${count}`];
+
+describe('freshet repartition', () => {
+  afterEach(killAll);
+  afterAll(removeTemporaryDirectories);
+
+  it('leads to the state of an engine that always had so many, killed or not', { timeout: 300_000 }, async () => {
+    const files = temporaryDirectory();
+    const clicks = Array.from({ length: CLICKS }, (_, i): Click => {
+      const visit = Math.floor(i / 1_200);
+      return {
+        user: `u${i % 300}`,
+        session: `s${i % 300}-${visit}`,
+        item: `i${(i * 7 + visit) % 90}`,
+        ts: 1_700_000_000_000 + i * 3_000,
+      };
+    });
+    const rows = clicks.map(({ user, session, item, ts }) => `${user},${session},${item},${ts}`);
+    writeFileSync(join(files, 'clicks.csv'), ['user,session,item,at', ...rows].join('\n'));
+    writeFileSync(join(files, 'clicks.yaml'), MAPPING);
+    const importing = ['import', join(files, 'clicks.csv'), '--mapping', join(files, 'clicks.yaml')];
+
+    const always = temporaryDirectory();
+    await resultOf(...importing, '--data', always, ...partitions(7));
+    const moved = temporaryDirectory();
+    await resultOf(...importing, '--data', moved, '--limit', String(FIRST_PART), ...partitions(4));
+    const refused = await runFreshet(...importing, '--data', moved, ...partitions(7));
+    expect(refused.stderr).toContain('TOPIC_MISMATCH');
+
+    expect(await repartitionUnderKills(moved, 7)).toBeGreaterThan(0);
+    await resultOf(...importing, '--data', moved, ...partitions(7));
+    const digests = async (data: string): Promise<Record<string, TaskDigest>> =>
+      (await resultOf<{ tasks: Record<string, TaskDigest> }>('state', 'digest', '--data', data, ...partitions(7)))
+        .tasks;
+    const found = await digests(moved);
+    expect(Object.keys(found)).toHaveLength(14);
+    expect(differingTasks(await digests(always), found, ['users'])).toEqual([]);
+    expect(await findMiscounts(moved, clicks)).toEqual([]);
+    // There is nothing to be done twice.
+    const again = await resultOf('repartition', '--data', moved, ...partitions(7));
+    expect(again).toMatchObject({ before: 7, partitions: 7, moved: false });
+  });
+
+  it('counts what was acknowledged before and after it once, and feeds go on', { timeout: 300_000 }, async () => {
+    const data = temporaryDirectory();
+    const producer = new Producer('p', 20);
+    const versions: string[] = [];
+    for (const [run, count] of [4, 2, 5].entries()) {
+      if (run > 0) await repartitionUnderKills(data, count);
+      const up = await startUp(data, ...partitions(count));
+      const wanted = (run + 1) * 150;
+      while (producer.acknowledged.size < wanted) await producer.post(up.url, 10);
+      versions.push(await feedVersionOf(up.url, 'p-user-3'));
+      // Not stopped: the next repartition meets records that nobody has processed.
+      await up.process.kill();
+    }
+    const up = await startUp(data, ...partitions(5));
+    await until('the stages', async () => (await lagOf(up.url)) === 0);
+    expect((await up.process.stop()).code).toBe(0);
+    const generations = versions.map((version) => Number(version.split('-')[0]));
+    expect(generations).toEqual([...new Set(generations)].sort((left, right) => left - right));
+    await inspect(data, async (inspection) => {
+      expect(countBy(await inspection.users(), ({ key }) => key, interactionsOf)).toEqual(producer.byUser());
+      const sessions = [...(await inspection.sessions()).values()];
+      expect(
+        countBy(
+          sessions,
+          ({ userId }) => userId,
+          ({ interactions }) => interactions,
+        ),
+      ).toEqual(producer.byUser());
+    });
+  });
+});
+
+/** Kills the command at random moments, then lets it finish. Returns how often it was killed. */
+async function repartitionUnderKills(data: string, count: number): Promise<number> {
+  const random = seededRandom(`kills ${count}`);
+  const command = ['repartition', '--data', data, ...partitions(count), '--json'];
+  let kills = 0;
+  while (kills < KILLS) {
+    const process = new FreshetProcess(command);
+    await Promise.race([process.says(/processing what waits/), process.ended]).catch(() => undefined);
+    await systemClock.sleep(random.float() * LIFE_MS_MAX);
+    if (process.end !== undefined) break;
+    await process.kill();
+    kills++;
+  }
+  expect(await resultOf(...command.slice(0, -1))).toMatchObject({ partitions: count });
+  return kills;
+}
+
+async function lagOf(url: string): Promise<number> {
+  const { lag } = (await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } };
+  return lag.stream;
+}
+
+/** Of a recommendation for a user. */
+async function feedVersionOf(url: string, userId: string): Promise<string> {
+  const response = await fetch(`${url}/v1/users/${userId}/recommendations`);
+  return ((await response.json()) as { version: string }).version;
+}
