@@ -13,6 +13,7 @@ import { interactionsOf } from '../kernels/sparse.js';
 import { readFloats, readInts } from '../model-files.js';
 import type { Algorithm, ModelArtefact } from '../model.js';
 import { requireInteractions } from '../training-set.js';
+import { knownPeople, readKnownPeople } from './close-people.js';
 import { inputWidth, type Parameters } from './network.js';
 import { NeuralScorer } from './neural-scorer.js';
 import { train } from './training.js';
@@ -49,6 +50,7 @@ const NAME = 'neural_cf';
 export const neuralCf: Algorithm<typeof neuralCfSettings> = {
   name: NAME,
   settings: neuralCfSettings,
+  userFiles: ['users.f32', 'row-start.i32', 'met.i32', 'user-groups.i32'],
   fit: async (set, settings, context) => {
     requireInteractions(set);
     throwIfCancelled(context);
@@ -57,14 +59,19 @@ export const neuralCf: Algorithm<typeof neuralCfSettings> = {
     requireMemory(context, 16 * rows * 2 * settings.embedding + 16 * set.items.length, 'Embeddings of neural_cf');
     const parameters = await train(set, settings, context);
     const graph = interactionsOf(set);
-    const scorer = new NeuralScorer(parameters, settings, { rowStart: graph.rowStart, items: graph.indexes });
+    const met = { rowStart: graph.rowStart, items: graph.indexes };
+    const width = 2 * settings.embedding;
+    const known = knownPeople(parameters['users']!, met, { width, random: context.random.stream('known-people') });
+    const scorer = new NeuralScorer(parameters, settings, met, known);
     return aroundScorer(set, context, scorer, settings.coldStartBelow);
   },
   load: async (artefact) => {
     const settings = artefact.settings as unknown as NeuralCfSettings;
-    const rowStart = readInts(artefact, 'row-start.i32', artefact.userCount + 1);
-    const items = readInts(artefact, 'met.i32', rowStart[artefact.userCount]);
-    return aroundLoaded(artefact, new NeuralScorer(readParameters(artefact, settings), settings, { rowStart, items }));
+    const { userCount } = artefact;
+    const rowStart = userCount === 0 ? new Int32Array(1) : readInts(artefact, 'row-start.i32', userCount + 1);
+    const met = { rowStart, items: readInts(artefact, 'met.i32', rowStart[userCount]) };
+    const known = readKnownPeople(artefact, 2 * settings.embedding);
+    return aroundLoaded(artefact, new NeuralScorer(readParameters(artefact, settings), settings, met, known));
   },
 };
 

@@ -8,15 +8,16 @@
  * 10,240. The person's and the context's part of the first layer, and the person's factors times the output's weights,
  * are computed once a question. Candidates go through the layers in blocks that stay in the caches.
  *
- * A person the network does not know gets the mean embedding of the 20 people of the training set whose sets of items
- * are closest to the history (cosine), weighted by it; without any such person, the mean of all.
+ * A person the network does not know gets the mean embedding of the 20 people of the training set (of 20,000 drawn ones)
+ * whose sets of items are closest to the history (cosine), weighted by it; without any such person, the mean of all. So a
+ * model that is only asked about strangers needs no table of people.
  */
 import type { Matrix, PackedMatrix } from '../tensors/kernels.js';
 import type { Scorer } from '../collaborative/collaborative-model.js';
 import { historyOf } from '../collaborative/history.js';
 import { bytesOf } from '../model-files.js';
 import type { Likeness, ModelFiles, ModelQuery } from '../model.js';
-import { type MetRows, PeopleByItem } from './close-people.js';
+import { type KnownPeople, knownPeopleFiles, type MetRows, PeopleByItem } from './close-people.js';
 import { CONTEXT_FLOATS, writeContext } from './context.js';
 import type { Parameters } from './network.js';
 import { type Meeting, NeuralKernels } from './neural-kernels.js';
@@ -51,12 +52,12 @@ export class NeuralScorer implements Scorer {
   private readonly outputWeights: Float32Array;
   private readonly sums: Float32Array;
   private readonly people: PeopleByItem;
-  private readonly average: Float32Array;
 
   constructor(
     private readonly parameters: Parameters,
     private readonly shape: NetworkShape,
     private readonly met: MetRows,
+    private readonly known: KnownPeople,
   ) {
     const { embedding, layers } = shape;
     const { kernels } = this;
@@ -76,8 +77,7 @@ export class NeuralScorer implements Scorer {
     });
     this.outputWeights = this.inKernel(parameters['output']!.subarray(embedding), 1, layers.at(-1)!).values;
     this.sums = kernels.floats(CHUNK);
-    this.people = new PeopleByItem(met, this.itemCount, NEIGHBOURS);
-    this.average = meanRow(parameters['users']!, 2 * embedding);
+    this.people = new PeopleByItem(known.met, this.itemCount, NEIGHBOURS);
   }
 
   scoreInto(query: ModelQuery, row: Float32Array): void {
@@ -143,6 +143,7 @@ export class NeuralScorer implements Scorer {
       ...(Object.fromEntries(parameters) as ModelFiles),
       'row-start.i32': bytesOf(this.met.rowStart),
       'met.i32': bytesOf(this.met.items),
+      ...knownPeopleFiles(this.known),
     };
   }
 
@@ -152,16 +153,16 @@ export class NeuralScorer implements Scorer {
   private personOf(query: ModelQuery): Float32Array {
     const width = 2 * this.shape.embedding;
     const isKnown = query.user >= 0 && this.met.rowStart[query.user + 1]! > this.met.rowStart[query.user]!;
-    const table = this.parameters['users']!;
-    if (isKnown) return table.subarray(query.user * width, (query.user + 1) * width);
+    if (isKnown) return this.parameters['users']!.subarray(query.user * width, (query.user + 1) * width);
+    const { rows, average } = this.known;
     const { users, weights } = this.people.closest(historyOf(query, this.itemCount).items);
-    if (users.length === 0) return this.average;
+    if (users.length === 0) return average;
     const sum = new Float64Array(width);
     let total = 0;
     users.forEach((user, place) => {
       const weight = weights[place]!;
       total += weight;
-      for (let k = 0; k < width; k++) sum[k]! += weight * table[user * width + k]!;
+      for (let k = 0; k < width; k++) sum[k]! += weight * rows[user * width + k]!;
     });
     return Float32Array.from(sum, (value) => value / total);
   }
@@ -234,11 +235,3 @@ export class NeuralScorer implements Scorer {
 
 /** Items whose part of the first layer is computed in one product. */
 const ITEMS_AT_ONCE = 1024;
-
-function meanRow(table: Float32Array, width: number): Float32Array {
-  const sum = new Float64Array(width);
-  for (let start = 0; start < table.length; start += width) {
-    for (let k = 0; k < width; k++) sum[k]! += table[start + k]!;
-  }
-  return Float32Array.from(sum, (value) => (value * width) / (table.length || 1));
-}

@@ -1,11 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../../streams/random.js';
+import { type KnownPeople, knownPeople, type MetRows } from '../../../../serving/models/neural-cf/close-people.js';
 import { CONTEXT_FLOATS, writeContext } from '../../../../serving/models/neural-cf/context.js';
 import { initialParameters, Network, type Batch } from '../../../../serving/models/neural-cf/network.js';
 import { neuralCf } from '../../../../serving/models/neural-cf/neural-cf.js';
 import { NeuralScorer } from '../../../../serving/models/neural-cf/neural-scorer.js';
 import { adamDense, adamRows, RowGradients } from '../../../../serving/models/neural-cf/row-gradients.js';
+import { ManualClock } from '../../../../streams/clock.js';
+import { silentLogger } from '../../../../streams/logger.js';
+import { parseSettings } from '../../../../serving/models/fitting.js';
+import { fitContext } from '../fit-context.js';
 import { describeModel } from '../model-conformance.js';
+import { queryOf, smallWorld } from '../small-world.js';
 
 describeModel(neuralCf, {
   settings: { embedding: 8, layers: [16, 8], learningRate: 0.02, epochs: 30, batch: 120, dropout: 0, patience: 8 },
@@ -35,6 +41,10 @@ function parameters(): Record<string, Float32Array> {
   values['items']!.forEach((_, i, array) => (array[i]! *= 40));
   values['biases-0']!.fill(0.1);
   return values;
+}
+
+function peopleOf(values: Record<string, Float32Array>, met: MetRows, width: number): KnownPeople {
+  return knownPeople(values['users']!, met, { width, random: seededRandom('people') });
 }
 
 describe('the network of NeuMF', () => {
@@ -112,7 +122,7 @@ describe('the network of NeuMF', () => {
     values['bias']!.fill(0.3);
     const network = new Network(shape, values, shape.items);
     const met = { rowStart: Int32Array.from([0, 1, 2, 3, 4, 5, 6]), items: Int32Array.from([0, 1, 2, 3, 4, 5]) };
-    const scorer = new NeuralScorer(values, shape, met);
+    const scorer = new NeuralScorer(values, shape, met, peopleOf(values, met, 2 * embedding));
     const now = Date.UTC(2024, 4, 7, 15);
     const context = new Float32Array(shape.items * CONTEXT_FLOATS);
     for (let row = 0; row < shape.items; row++) writeContext(context, row * CONTEXT_FLOATS, now);
@@ -144,13 +154,46 @@ describe('the network of NeuMF', () => {
       for (const [user, weight] of weights) sum += (weight / total) * values['users']![user * width + k]!;
       values['users']![5 * width + k] = sum;
     }
-    const scorer = new NeuralScorer(values, sizes, met);
+    const scorer = new NeuralScorer(values, sizes, met, peopleOf(values, met, width));
     const all = Int32Array.from({ length: 7 }, (_, item) => item);
     const stranger = scorer.scoreItems({ user: -1, items: Int32Array.of(1, 0, 1) }, all);
     const known = scorer.scoreItems({ user: 5, items: Int32Array.of(5) }, all);
     stranger.forEach((score, item) => expect(Math.abs(score - known[item]!)).toBeLessThan(1e-5));
     // Asked again: what one question counted is no part of the next.
     expect(scorer.scoreItems({ user: -1, items: Int32Array.of(0, 1) }, all)).toEqual(stranger);
+  });
+});
+
+describe('people that strangers are compared with', () => {
+  const world = smallWorld();
+  const settings = parseSettings(neuralCf, { embedding: 8, layers: [16, 8], epochs: 2, batch: 120 });
+
+  it('are all a model needs that is loaded without its users', async () => {
+    const model = await neuralCf.fit(world, settings, fitContext());
+    const files = Object.fromEntries(
+      Object.entries(model.save()).filter(([name]) => !neuralCf.userFiles!.includes(name)),
+    );
+    const artefact = { algorithm: 'neural_cf', spaceId: '', settings, itemCount: model.itemCount, userCount: 0, files };
+    const clock = new ManualClock();
+    const served = await neuralCf.load(artefact, { clock, logger: silentLogger, threads: 1 });
+    const stranger = { ...queryOf(world, 3), user: -1 };
+    const items = Int32Array.from(world.itemIds.keys());
+    expect(served.score(stranger, items)).toEqual(model.score(stranger, items));
+    expect(served.retrieve({ user: -1, items: new Int32Array(0) }, 3).items).toHaveLength(3);
+  });
+
+  it('are drawn where there are many, each with the own row and what that person met', () => {
+    const met = { rowStart: Int32Array.of(0, 1, 3, 3, 6), items: Int32Array.of(7, 1, 2, 3, 4, 5) };
+    const table = Float32Array.of(0, 0, 1, 1, 2, 2, 3, 3);
+    const { rows, met: kept, average } = knownPeople(table, met, { width: 2, random: seededRandom(1), peopleMax: 3 });
+    expect([...average]).toEqual([1.5, 1.5]);
+    const drawn = Array.from({ length: 3 }, (_, p) => rows[2 * p]!);
+    expect(new Set(drawn).size).toBe(3);
+    drawn.forEach((user, p) => {
+      expect(kept.items.subarray(kept.rowStart[p], kept.rowStart[p + 1])).toEqual(
+        met.items.subarray(met.rowStart[user], met.rowStart[user + 1]),
+      );
+    });
   });
 });
 
