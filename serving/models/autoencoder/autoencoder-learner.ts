@@ -60,7 +60,7 @@ export class AutoencoderLearner implements Learner {
     const { tf, shape } = network;
     const { set, heldOut, batchSize, dropout } = options;
     const rows = this.rows.slice(i * batchSize, (i + 1) * batchSize);
-    const histories = rows.map((row) => set.items.subarray(set.rowStart[row], heldOut.ends[row]));
+    const histories = rows.map((row) => heldOut.items.subarray(set.rowStart[row], heldOut.ends[row]));
     const wanted = network.rowsOf(histories).map((value) => (value > 0 ? 1 : 0));
     const keeps = network
       .rowsOf(histories, () => this.dropout!.float() >= dropout)

@@ -26,6 +26,13 @@ const autoencoderSettings = defineSection(
       unit: 'items',
       description: 'Newest items a person is known by; their order does not matter.',
     }),
+    patience: setting.integer({
+      default: 8,
+      min: 1,
+      max: 1_000,
+      unit: 'epochs',
+      description: 'Validations without a better NDCG@10 before training stops.',
+    }),
     hidden: setting.integer({
       default: 0,
       min: 0,
@@ -48,7 +55,7 @@ interface AutoencoderNumbers extends PresetNumbers {
 
 const PRESETS: Readonly<Record<'small' | 'full', AutoencoderNumbers>> = {
   small: {
-    ...{ dimensions: 64, hidden: 200, dropout: 0.5 },
+    ...{ dimensions: 64, hidden: 200, dropout: 0.7 },
     ...{ batchSize: 256, learningRate: 1e-3, warmupSteps: 0, epochsMax: 40 },
   },
   full: {
@@ -58,6 +65,8 @@ const PRESETS: Readonly<Record<'small' | 'full', AutoencoderNumbers>> = {
 };
 
 const NAME = 'autoencoder';
+/** Of the rows that early stopping looks at. */
+const HELD_OUT_OF_A_ROW = 0.2;
 const PLAN_FILE = 'plan.json';
 
 type Values = SectionValues<typeof autoencoderSettings>;
@@ -79,6 +88,7 @@ export const autoencoder: Algorithm<typeof autoencoderSettings> = {
     const heldOut = holdOut(set, context.random.stream('validation'), {
       share: settings.validationShare,
       most: settings.validationQuestions,
+      itemsShare: HELD_OUT_OF_A_ROW,
     });
     const { tf } = await openTensors(context);
     const shape = { items, hidden: plan.hidden, latent: plan.dimensions, length: settings.length };

@@ -4,7 +4,8 @@
  * They are the set's own validation pairs, or the last items of a drawn share of the rows, which then are not trained on;
  * of few rows up to half, since ten questions decide by chance.
  * Items of the history are not ranked where rows are people (who rarely want the same again), but are where rows are
- * sessions.
+ * sessions. A model of sets is asked about a drawn fifth of each row instead: of the one item that came last, or of the
+ * latest ones, it knows so little that training would stop at the first chance rise.
  */
 import type { Random } from '../../../streams/random.js';
 import { topOf } from '../fitting.js';
@@ -15,40 +16,63 @@ import type { HistoryScorer } from './scorer.js';
 export interface ValidationQuestion {
   readonly history: Int32Array;
   readonly next: number;
+  /** Further items that are as right as `next`, where more than one of a row was held out. */
+  readonly others?: Int32Array | undefined;
 }
 
 export interface HeldOut {
   readonly questions: readonly ValidationQuestion[];
-  /** Row r is trained on up to this position of the set's arrays. */
+  /** Row r is trained on from the set's start of it up to this position of `items`. */
   readonly ends: Int32Array;
+  /** The set's, but for rows of which drawn items were held out: those lie behind their ends. */
+  readonly items: Int32Array;
 }
 
 const QUESTIONS_LEAST = 200;
 const SHARE_MOST = 0.5;
 
-/** @param options.share of the rows, 0 for none */
-export function holdOut(set: TrainingSet, random: Random, options: { share: number; most: number }): HeldOut {
+/**
+ * @param options.share of the rows, 0 for none
+ * @param options.itemsShare drawn of the distinct items of each of them, one at least; absent: its last item
+ */
+export function holdOut(
+  set: TrainingSet,
+  random: Random,
+  options: { readonly share: number; readonly most: number; readonly itemsShare?: number },
+): HeldOut {
+  const { itemsShare } = options;
   const ends = set.rowStart.slice(1);
-  const rowOf = (row: number, end: number): Int32Array => set.items.subarray(set.rowStart[row], end);
+  const items = itemsShare === undefined ? set.items : set.items.slice();
+  const rowOf = (row: number, end: number): Int32Array => items.subarray(set.rowStart[row], end);
   let questions: ValidationQuestion[] = [];
   if (set.validation !== undefined) {
-    const { users, items } = set.validation;
+    const { users, items: next } = set.validation;
     for (let p = 0; p < users.length; p++) {
       const history = rowOf(users[p]!, ends[users[p]!]!);
-      if (history.length > 0) questions.push({ history, next: items[p]! });
+      if (history.length > 0) questions.push({ history, next: next[p]! });
     }
   } else {
     const share =
       options.share === 0 ? 0 : Math.max(options.share, Math.min(SHARE_MOST, QUESTIONS_LEAST / ends.length));
     for (let row = 0; row < ends.length; row++) {
       // A row of two would leave nothing to train on.
-      if (ends[row]! - set.rowStart[row]! < 3 || random.float() >= share) continue;
-      const end = --ends[row]!;
-      questions.push({ history: rowOf(row, end), next: set.items[end]! });
+      const start = set.rowStart[row]!;
+      if (ends[row]! - start < 3 || random.float() >= share) continue;
+      if (itemsShare === undefined) {
+        const end = --ends[row]!;
+        questions.push({ history: rowOf(row, end), next: items[end]! });
+        continue;
+      }
+      const drawn = random.shuffle([...new Set(rowOf(row, ends[row]!))]);
+      const end = start + drawn.length - Math.max(1, Math.floor(itemsShare * drawn.length));
+      items.set(drawn, start);
+      ends[row] = end;
+      const held = items.subarray(end, start + drawn.length);
+      if (end > start) questions.push({ history: rowOf(row, end), next: held[0]!, others: held.subarray(1) });
     }
   }
   if (questions.length > options.most) questions = random.shuffle(questions).slice(0, options.most);
-  return { questions, ends };
+  return { questions, ends, items };
 }
 
 const TOP = 10;
@@ -56,14 +80,13 @@ const TOP = 10;
 /** Mean NDCG@10 over the questions. */
 export function validate(scorer: HistoryScorer, questions: readonly ValidationQuestion[], isSessions: boolean): number {
   let sum = 0;
-  forEachRow(scorer, questions, (row, { history, next }) => {
-    const score = row[next]!;
-    if (!isSessions) for (const item of history) if (item !== next) row[item] = -Infinity;
-    let rank = 0;
-    for (let i = 0; i < row.length && rank < TOP; i++) {
-      if (row[i]! > score || (row[i] === score && i < next)) rank++;
-    }
-    if (rank < TOP) sum += 1 / Math.log2(rank + 2);
+  forEachRow(scorer, questions, (row, { history, next, others }) => {
+    const right = new Set([next, ...(others ?? [])]);
+    if (!isSessions) for (const item of history) if (!right.has(item)) row[item] = -Infinity;
+    let [gain, ideal] = [0, 0];
+    topOf(row, TOP, undefined).items.forEach((item, rank) => (gain += right.has(item) ? 1 / Math.log2(rank + 2) : 0));
+    for (let rank = 0; rank < Math.min(TOP, right.size); rank++) ideal += 1 / Math.log2(rank + 2);
+    sum += gain / ideal;
   });
   return questions.length === 0 ? 0 : sum / questions.length;
 }
@@ -72,12 +95,12 @@ export function calibrateOn(scorer: HistoryScorer, questions: readonly Validatio
   const chances: number[] = [];
   const hits: boolean[] = [];
   if (questions.length === 0) return UNCALIBRATED;
-  forEachRow(scorer, questions, (row, { history, next }) => {
+  forEachRow(scorer, questions, (row, { history, next, others }) => {
     softmax(row);
     const { items, scores } = topOf(row, TOP, history);
     items.forEach((item, i) => {
       chances.push(scores[i]!);
-      hits.push(item === next);
+      hits.push(item === next || others?.includes(item) === true);
     });
   });
   return calibrate(chances, hits);
