@@ -110,7 +110,7 @@ export class ItemVectorTable {
     }
     const known = this.indexes.get(itemId);
     const knownVersion = known === undefined ? this.removedVersions.get(itemId) : this.versions[known];
-    if (knownVersion !== undefined && version <= knownVersion) return false;
+    if (knownVersion !== undefined && version < knownVersion) return false;
     if (known === undefined && this.itemIds.length >= this.itemsMax) {
       this.refusedCount++;
       return false;

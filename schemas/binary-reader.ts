@@ -143,6 +143,12 @@ export class BinaryReader {
     return copy;
   }
 
+  /** Fills `target` with bytes that were read already, from a position on. */
+  copyBack(from: number, target: Buffer): void {
+    if (from + target.length > this.position) this.fail('bytes are asked for that were not read yet');
+    this.bytes.copy(target, 0, from, from + target.length);
+  }
+
   /** Fills the first `count` numbers as `BinaryWriter.writeNumbers` wrote them. Allocates nothing. */
   readNumbers(target: NumberArray, count: number): void {
     const staging = stagingFor(target);

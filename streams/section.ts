@@ -39,6 +39,14 @@ export const streamsSection = defineSection(
       max: 100_000,
       description: 'Most records of a micro-batch.',
     }),
+    batchMs: setting.integer({
+      default: DEFAULT_TASK_OPTIONS.batchMsMax,
+      min: 1,
+      max: 60_000,
+      unit: 'ms',
+      description:
+        'A micro-batch takes no more records after this long: where there is a backlog, how long its state is not seen.',
+    }),
     cacheBytes: setting.integer({
       default: DEFAULT_TASK_OPTIONS.cacheBytesMax,
       min: 0,
@@ -68,5 +76,6 @@ export type StreamsConfig = SectionValues<typeof streamsSection>;
 
 /** The part of the section that tasks are made with. */
 export function taskOptionsOf(config: StreamsConfig): TaskOptions {
-  return { ...DEFAULT_TASK_OPTIONS, batchRecordsMax: config.batchRecords, cacheBytesMax: config.cacheBytes };
+  const { batchRecords, batchMs, cacheBytes } = config;
+  return { ...DEFAULT_TASK_OPTIONS, batchRecordsMax: batchRecords, batchMsMax: batchMs, cacheBytesMax: cacheBytes };
 }

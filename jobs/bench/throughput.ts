@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { recordKindOf } from '../../schemas/codec.js';
 import type { TaskStatistics } from '../../streams/runtime/task-options.js';
 import type { CommandContext } from '../commands/command.js';
-import { loadJobConfig, mappingPath } from '../commands/command.js';
+import { loadConfig, mappingPath } from '../commands/command.js';
 import { importInto } from '../commands/import.js';
 import { Engine } from '../engine/engine.js';
 import { createMix } from '../simulate/mix.js';
@@ -38,7 +38,7 @@ export async function runThroughput(context: CommandContext, options: Throughput
   const { clock, random, logger, terminal } = context;
   const directory = mkdtempSync(join(tmpdir(), 'freshet-throughput-'));
   const set = [...engineServerSettings(options, random), ...(options.set ?? [])];
-  const engine = await Engine.open({ config: loadJobConfig({ set }), directory, clock, random, logger });
+  const engine = await Engine.open({ config: loadConfig({ set }), directory, clock, random, logger });
   try {
     const filled =
       options.file === undefined

@@ -6,7 +6,6 @@ import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
 import { createLogger } from '../../streams/logger.js';
 import type { Logger } from '../../streams/logger.js';
-import { DEFAULT_TASK_OPTIONS } from '../../streams/runtime/task-options.js';
 import type { Random } from '../../streams/random.js';
 import { freshetConfig } from '../config.js';
 import type { FreshetConfig } from '../config.js';
@@ -38,21 +37,10 @@ export function loadConfig(options: Pick<DataOptions, 'config' | 'set'>): Freshe
   });
 }
 
-/** A job waits for the end, not for each event: larger batches write each row less often. */
-const JOB_BATCH_RECORDS = 20_000;
-
-/** The configuration of a job; what is configured goes before what suits jobs. */
-export function loadJobConfig(options: Pick<DataOptions, 'config' | 'set'>): FreshetConfig {
-  const config = loadConfig(options);
-  const { streams } = config;
-  if (streams.batchRecords !== DEFAULT_TASK_OPTIONS.batchRecordsMax) return config;
-  return { ...config, streams: { ...streams, batchRecords: JOB_BATCH_RECORDS } };
-}
-
 /** Opens the engine of a data directory for a job: no ticks, no serving. */
 export function openForJob(context: CommandContext, options: DataOptions): Promise<Engine> {
   return Engine.open({
-    config: loadJobConfig(options),
+    config: loadConfig(options),
     directory: options.data,
     clock: context.clock,
     random: context.random,

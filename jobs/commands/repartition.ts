@@ -16,12 +16,12 @@ import type { FreshetConfig } from '../config.js';
 import { createTopologyOf, Engine } from '../engine/engine.js';
 import { GENERATION_DOCUMENT, openPhysicalStorage, viewOfGeneration } from '../engine/storage.js';
 import type { PhysicalStorage } from '../engine/storage.js';
-import { loadJobConfig } from './command.js';
+import { loadConfig } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
 
 export async function runRepartition(context: CommandContext, options: DataOptions): Promise<void> {
   const { clock, random, terminal } = context;
-  const config = loadJobConfig(options);
+  const config = loadConfig(options);
   const { partitions, namespace, storage } = config.streams;
   if (storage === 'embedded' && !existsSync(options.data)) {
     throw new EngineError('NOT_FOUND', `There is no data directory '${options.data}'. Name one with --data DIR.`);

@@ -21,7 +21,7 @@ import { Engine } from '../engine/engine.js';
 import { LockstepScheduler } from '../engine/lockstep.js';
 import { taskOptionsOf } from '../../streams/section.js';
 import { measure } from '../bench/measure.js';
-import { loadJobConfig, mappingPath } from './command.js';
+import { loadConfig, mappingPath } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
 import { importInto, importTargetOf } from './import.js';
 
@@ -46,7 +46,7 @@ async function evaluate(context: CommandContext, file: string, options: ReplayOp
   const { terminal, clock } = context;
   const sources = options.sources === undefined ? [] : options.sources.split(',');
   const run = async (label: string, batchEvents: number, named: readonly string[]) => {
-    const config = loadJobConfig(options);
+    const config = loadConfig(options);
     const evaluation = await PrequentialEvaluation.open({
       config,
       clock,
@@ -94,7 +94,7 @@ async function* readRecords(
 
 async function replay(context: CommandContext, file: string, options: ReplayOptions): Promise<void> {
   const { terminal, clock, random, logger } = context;
-  const config = loadJobConfig(options);
+  const config = loadConfig(options);
   const directory = options.data ?? mkdtempSync(join(tmpdir(), 'freshet-replay-'));
   const engine = await Engine.open({ config, directory, clock, random, logger });
   try {
@@ -154,7 +154,7 @@ async function replayInLockstep(
     clock,
     // Owners and commits must have other names in each process, or a restarted one meets its own of the life before.
     random: random.stream('lockstep'),
-    task: taskOptionsOf(loadJobConfig(options).streams),
+    task: taskOptionsOf(loadConfig(options).streams),
   });
   // What a run that was cut off has left comes first: the interleaving is that of a run in one go.
   await scheduler.settle();

@@ -15,7 +15,7 @@ import type { TrafficRecord } from '../simulate/traffic-records.js';
 import type { RecommendationWish, TrafficTarget } from '../simulate/traffic.js';
 import { createWorld } from '../simulate/world.js';
 import type { FreshetConfig } from '../config.js';
-import { loadJobConfig } from './command.js';
+import { loadConfig } from './command.js';
 import type { CommandContext } from './command.js';
 
 export interface SimulateOptions {
@@ -30,7 +30,7 @@ export interface SimulateOptions {
 
 export async function runSimulate(context: CommandContext, options: SimulateOptions): Promise<void> {
   const { clock, random, logger, terminal } = context;
-  const config = loadJobConfig(options);
+  const config = loadConfig(options);
   const directory = options.data ?? mkdtempSync(join(tmpdir(), 'freshet-simulate-'));
   const engine = await Engine.open({ config, directory, clock, random, logger });
   try {

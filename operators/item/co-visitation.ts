@@ -13,7 +13,7 @@
  * as amount × 2^((t − landmark) / halfLife). So a pair touches one neighbour instead of all hundred, and the landmark is
  * moved before the units overflow.
  *
- * When the list is full the neighbour with the least slow weight (of equals the greatest id) makes room. Published when
+ * When the list is full the neighbour with the least slow weight (of equals the greatest hash) makes room. Published when
  * the share of the pair's neighbour moved by more than max(epsilon × published, floor), or the pairs since the last
  * publication are more than `totalEpsilon` of a total (which bounds how far the other shares are off): cold items
  * publish at each pair, growth from 0 to n pairs publishes O(log n) times.
@@ -22,7 +22,8 @@ import { encodeRecord } from '../../schemas/codec.js';
 import { hash32 } from '../../schemas/ids.js';
 import type { Operator, PublishContext } from '../../streams/runtime/operator.js';
 import type { ItemEvent } from './item-events.js';
-import { allocateFloats } from '../pooled-floats.js';
+import { PackedTexts } from '../packed-texts.js';
+import { allocateFloats, allocateInts } from '../pooled-arrays.js';
 import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 
@@ -64,10 +65,10 @@ export interface CoVisitationState {
   refTime: number;
   /** Number of neighbours; the arrays below hold that many. */
   count: number;
-  readonly ids: string[];
-  /** hash32 of the ids, signed: small integers, which V8 keeps without boxes. */
-  readonly hashes: number[];
-  /** Longer than `count` by what is left to grow into. */
+  /** A neighbour keeps its place until another takes it; order is found out when there is something to publish. */
+  readonly ids: PackedTexts;
+  /** hash32 of the ids. Longer than `count` by what is left to grow into, like the arrays below. */
+  hashes: Int32Array;
   fast: Float32Array;
   slow: Float32Array;
   /** Share last published; 0 when it never was. */
@@ -135,13 +136,10 @@ export function createCoVisitationOperator(config: CoVisitationConfig): Operator
     return scales[0]! * state.fast[place]! + scales[SLOW]! * state.slow[place]!;
   }
 
-  /** Takes the shares as they are now for the published ones, and puts the neighbours in their order. */
+  /** Takes the shares as they are now for the published ones. */
   function settleShares(state: CoVisitationState): void {
     state.unpublished.fill(0);
-    for (let i = 0; i < state.count; i++) {
-      state.published[i] = shareOf(state, i);
-      moveUp(state, i);
-    }
+    for (let i = 0; i < state.count; i++) state.published[i] = shareOf(state, i);
   }
 }
 
@@ -155,8 +153,8 @@ function emptyState(capacity: number): CoVisitationState {
     unpublished: new Float64Array(HALF_LIVES),
     refTime: 0,
     count: 0,
-    ids: [],
-    hashes: [],
+    ids: new PackedTexts(),
+    hashes: allocateInts(capacity),
     fast: allocateFloats(capacity),
     slow: allocateFloats(capacity),
     published: allocateFloats(capacity),
@@ -164,6 +162,9 @@ function emptyState(capacity: number): CoVisitationState {
 }
 
 function grow(state: CoVisitationState, capacity: number): void {
+  const hashes = allocateInts(capacity);
+  hashes.set(state.hashes);
+  state.hashes = hashes;
   for (const name of ['fast', 'slow', 'published'] as const) {
     const larger = allocateFloats(capacity);
     larger.set(state[name]);
@@ -186,11 +187,11 @@ function moveLandmarkIfNeeded(state: CoVisitationState, h: number, time: number,
 function placeOf(state: CoVisitationState, otherItemId: string, neighboursMax: number): number {
   const { hashes, ids, count } = state;
   const hash = hash32(otherItemId) | 0;
-  for (let i = 0; i < count; i++) if (hashes[i] === hash && ids[i] === otherItemId) return i;
+  for (let i = 0; i < count; i++) if (hashes[i] === hash && ids.at(i) === otherItemId) return i;
   if (count === state.fast.length && count < neighboursMax) grow(state, Math.min(neighboursMax, count * 2));
   const place = count < neighboursMax ? state.count++ : weakestPlace(state);
-  ids[place] = otherItemId;
-  hashes[place] = hash;
+  ids.set(place, otherItemId);
+  state.hashes[place] = hash;
   state.fast[place] = 0;
   state.slow[place] = 0;
   state.published[place] = 0;
@@ -198,41 +199,32 @@ function placeOf(state: CoVisitationState, otherItemId: string, neighboursMax: n
 }
 
 function weakestPlace(state: CoVisitationState): number {
-  const { slow, ids } = state;
+  const { slow, hashes } = state;
   let weakest = 0;
   for (let i = 1; i < state.count; i++) {
-    if (slow[i]! < slow[weakest]! || (slow[i] === slow[weakest] && ids[i]! > ids[weakest]!)) weakest = i;
+    if (slow[i]! < slow[weakest]! || (slow[i] === slow[weakest] && hashes[i]! > hashes[weakest]!)) weakest = i;
   }
   return weakest;
 }
 
-/**
- * One step of an insertion sort by published share descending, then id: places before `from` are in order. The list
- * keeps the order of its last publication, so a publication moves few.
- */
-function moveUp(state: CoVisitationState, from: number): void {
-  const { ids, hashes, fast, slow, published } = state;
-  const id = ids[from]!;
-  const share = published[from]!;
-  let place = from;
-  while (place > 0 && (share > published[place - 1]! || (share === published[place - 1] && id < ids[place - 1]!)))
-    place--;
-  if (place === from) return;
-  const hash = hashes[from]!;
-  const fastWeight = fast[from]!;
-  const slowWeight = slow[from]!;
-  for (let i = from; i > place; i--) {
-    ids[i] = ids[i - 1]!;
-    hashes[i] = hashes[i - 1]!;
+/** Places of the strongest, by published share descending, then hash; filled by `rank`. */
+let ranked = new Int32Array(128);
+
+/** Ranks neighbours that have a published share, at most `limit`; returns how many. */
+function rank({ count, published, hashes }: CoVisitationState, limit: number): number {
+  if (ranked.length < limit) ranked = new Int32Array(limit);
+  const precedes = (place: number, other: number): boolean =>
+    published[place]! > published[other]! || (published[place] === published[other] && hashes[place]! < hashes[other]!);
+  let found = 0;
+  for (let place = 0; place < count; place++) {
+    // Those that came since the last publication have no share yet.
+    if (published[place] === 0) continue;
+    if (found === limit && !precedes(place, ranked[found - 1]!)) continue;
+    let to = found < limit ? found++ : limit - 1;
+    for (; to > 0 && precedes(place, ranked[to - 1]!); to--) ranked[to] = ranked[to - 1]!;
+    ranked[to] = place;
   }
-  fast.copyWithin(place + 1, place, from);
-  slow.copyWithin(place + 1, place, from);
-  published.copyWithin(place + 1, place, from);
-  ids[place] = id;
-  hashes[place] = hash;
-  fast[place] = fastWeight;
-  slow[place] = slowWeight;
-  published[place] = share;
+  return found;
 }
 
 /** Reused by every publication; grown to the longest list. */
@@ -247,14 +239,13 @@ function encodeTableValue(
 ): Uint8Array {
   const { ids, published } = state;
   const total = state.totals[SLOW]! / unit;
-  let count = Math.min(state.count, publishedMax);
-  // Neighbours that came since have no share yet; they stand behind those that have.
-  while (count > 0 && published[count - 1] === 0) count--;
+  const count = rank(state, publishedMax);
   while (drafts.length < count) drafts.push({ itemId: '', weight: 0 });
   const neighbours = drafts.slice(0, count);
   for (let i = 0; i < count; i++) {
-    neighbours[i]!.itemId = ids[i]!;
-    neighbours[i]!.weight = published[i]! * total;
+    const place = ranked[i]!;
+    neighbours[i]!.itemId = ids.at(place);
+    neighbours[i]!.weight = published[place]! * total;
   }
   const value = { itemId: context.key, version: context.offset, refTime: state.refTime, total, neighbours };
   return encodeRecord('ItemNeighboursState', value);
@@ -270,7 +261,7 @@ function createStateCodec(neighboursMax: number) {
       writeFloats(writer, state.unpublished);
       writer.writeLong(state.refTime);
       writer.writeLong(state.count);
-      for (let i = 0; i < state.count; i++) writer.writeString(state.ids[i]!);
+      state.ids.write(writer);
       writeFloats(writer, state.fast, state.count);
       writeFloats(writer, state.slow, state.count);
       writeFloats(writer, state.published, state.count);
@@ -281,19 +272,17 @@ function createStateCodec(neighboursMax: number) {
       readFloats(reader, state.totals);
       readFloats(reader, state.unpublished);
       state.refTime = reader.readLong();
-      const stored = reader.readCount(13);
-      // A smaller limit than the state was written with keeps the strongest as last published.
-      state.count = Math.min(stored, neighboursMax);
-      for (let i = 0; i < stored; i++) {
-        const id = reader.readString();
-        if (i >= state.count) continue;
-        state.ids.push(id);
-        state.hashes.push(hash32(id) | 0);
-      }
-      const capacity = Math.max(stored, Math.min(NEIGHBOURS_AT_START, neighboursMax));
-      state.fast = readFloats(reader, allocateFloats(capacity), stored);
-      state.slow = readFloats(reader, allocateFloats(capacity), stored);
-      state.published = readFloats(reader, allocateFloats(capacity), stored);
+      // One that was written under a larger limit stays as long as it is, and grows no more.
+      const count = reader.readCount(13);
+      const capacity = Math.max(count, Math.min(NEIGHBOURS_AT_START, neighboursMax));
+      state.count = count;
+      state.hashes = allocateInts(capacity);
+      state.ids.read(reader, count, (id, place) => {
+        state.hashes[place] = hash32(id) | 0;
+      });
+      state.fast = readFloats(reader, allocateFloats(capacity), count);
+      state.slow = readFloats(reader, allocateFloats(capacity), count);
+      state.published = readFloats(reader, allocateFloats(capacity), count);
       return state;
     },
   });

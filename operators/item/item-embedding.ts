@@ -21,7 +21,7 @@ import { encodeRecord } from '../../schemas/codec.js';
 import { hash32 } from '../../schemas/ids.js';
 import type { ItemInteraction } from '../../schemas/records.js';
 import type { Operator } from '../../streams/runtime/operator.js';
-import { allocateFloats } from '../pooled-floats.js';
+import { allocateFloats } from '../pooled-arrays.js';
 import type { ItemEvent } from './item-events.js';
 import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';

@@ -18,7 +18,7 @@
  */
 import { hash32 } from '../../schemas/ids.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
-import { allocateFloats } from '../pooled-floats.js';
+import { allocateFloats } from '../pooled-arrays.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, typeAt, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
 import { createLayoutCodec, readFloats } from '../state-layout.js';

@@ -116,7 +116,7 @@ export class ItemTables {
       }
       case 'ItemSessionsState': {
         const item = this.items.intern(record.itemId);
-        if (item === NO_ITEM || record.version <= this.sessions.versionOf(item, record.block)) return false;
+        if (item === NO_ITEM || record.version < this.sessions.versionOf(item, record.block)) return false;
         this.sessions.apply(item, record);
         return true;
       }
@@ -136,7 +136,7 @@ export class ItemTables {
     if (facet === 'embedding') return this.counted(this.vectors.remove(itemId, version));
     if (facet === 'sessions') {
       const item = this.items.intern(itemId);
-      if (item === NO_ITEM || version <= this.sessions.versionOf(item, block)) return false;
+      if (item === NO_ITEM || version < this.sessions.versionOf(item, block)) return false;
       this.sessions.remove(item, block, version);
       return this.counted(true);
     }
@@ -167,13 +167,13 @@ export class ItemTables {
     return changed;
   }
 
-  /** Index of the item when the version is above the one known, which it then becomes; NO_ITEM otherwise. */
+  /** Index of the item unless a higher version is known; NO_ITEM otherwise. Of equal versions the one that came last counts. */
   private claim(itemId: string, facet: number, version: number): number {
     const item = this.items.intern(itemId);
     if (item === NO_ITEM) return NO_ITEM;
     this.versions = grown(this.versions, (item + 1) * FACETS, -1);
     const at = item * FACETS + facet;
-    if (version <= this.versions[at]!) return NO_ITEM;
+    if (version < this.versions[at]!) return NO_ITEM;
     this.versions[at] = version;
     return item;
   }

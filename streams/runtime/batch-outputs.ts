@@ -22,6 +22,8 @@ export class BatchOutputs {
   private tables = new Map<string, Map<string, OutgoingRecord>>();
   /** By topic; undefined where nobody listens. */
   private hints = new Map<string, Map<string, { offset: number; eventIds: string[] }> | undefined>();
+  private headOffset = 0;
+  private cuts = 0;
   /** Value bytes of events and tables so far. */
   bytes = 0;
   eventCount = 0;
@@ -35,7 +37,10 @@ export class BatchOutputs {
     this.allowed = new Set(topics);
   }
 
-  reset(): void {
+  /** Starts a batch at an input offset, at which earlier batches made `cuts` commits without reaching its record. */
+  begin(headOffset: number, cuts: number): void {
+    this.headOffset = headOffset;
+    this.cuts = cuts;
     for (const records of this.events.values()) records.discard();
     this.events = new Map();
     this.tables = new Map();
@@ -58,7 +63,10 @@ export class BatchOutputs {
     return records;
   }
 
-  /** The origin tells followers the version of the value, also of a withdrawn one, which has no bytes to carry it. */
+  /**
+   * The origin tells followers the version of the value, also of a withdrawn one, which has no bytes to carry it. Of
+   * values that several commits made at one offset, its index tells which is later.
+   */
   table(topic: string, key: string, value: Uint8Array, operator: string, offset: number): void {
     let values = this.tables.get(topic);
     if (values === undefined) {
@@ -66,7 +74,7 @@ export class BatchOutputs {
       values = new Map();
       this.tables.set(topic, values);
     }
-    const origin = { source: this.source, operator, offset, index: 0 };
+    const origin = { source: this.source, operator, offset, index: offset === this.headOffset ? this.cuts : 0 };
     values.set(key, { key, value, partition: this.partition, origin });
     this.bytes += value.length;
   }

@@ -16,7 +16,7 @@ export interface Mark {
   index: number;
 }
 
-export function isAbove(origin: Mark, mark: Mark): boolean {
+export function isAbove(origin: Readonly<Mark>, mark: Readonly<Mark>): boolean {
   return origin.offset > mark.offset || (origin.offset === mark.offset && origin.index > mark.index);
 }
 

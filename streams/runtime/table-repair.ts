@@ -13,6 +13,8 @@
 import type { Clock, TimerHandle } from '../clock.js';
 import type { EventLog, LogRecord } from '../log/event-log.js';
 import type { Logger } from '../logger.js';
+import { isAbove } from './inherited-marks.js';
+import type { Mark } from './inherited-marks.js';
 
 export interface TableRepairOptions {
   readonly log: EventLog;
@@ -24,6 +26,7 @@ export interface TableRepairOptions {
   readonly lookMs: number;
 }
 
+const NONE: Mark = { offset: -1, index: -1 };
 const READ_LIMITS = { recordsMax: 2_000, bytesMax: 4 << 20 };
 
 export class TableRepair {
@@ -32,9 +35,9 @@ export class TableRepair {
   private isClosed = false;
   private position: number | undefined;
   private source = '';
-  private highest = -1;
-  /** Keys whose last record is older than some record before it, with its version. */
-  private readonly suspects = new Map<string, number>();
+  private highest: Mark = NONE;
+  /** Keys whose last record is older than some record before it, with where that was made. */
+  private readonly suspects = new Map<string, Mark>();
 
   constructor(private readonly options: TableRepairOptions) {}
 
@@ -68,9 +71,9 @@ export class TableRepair {
     await this.read(start, this.position, (record) => {
       const known = newest.get(record.key);
       if (!this.suspects.has(record.key) || record.origin?.source !== this.source) return;
-      if (known === undefined || known.origin!.offset <= record.origin.offset) newest.set(record.key, record);
+      if (known === undefined || !isAbove(known.origin!, record.origin)) newest.set(record.key, record);
     });
-    const covered = [...newest.values()].filter(({ key, origin }) => origin!.offset > this.suspects.get(key)!);
+    const covered = [...newest.values()].filter(({ key, origin }) => isAbove(origin!, this.suspects.get(key)!));
     if (covered.length > 0) {
       await log.append(
         topic,
@@ -86,14 +89,14 @@ export class TableRepair {
     if (origin.source !== this.source) {
       // Versions of another input cannot be compared with these.
       this.source = origin.source;
-      this.highest = -1;
+      this.highest = NONE;
       this.suspects.clear();
     }
-    if (origin.offset < this.highest) {
-      this.suspects.set(key, origin.offset);
+    if (isAbove(this.highest, origin)) {
+      this.suspects.set(key, origin);
       return;
     }
-    this.highest = origin.offset;
+    this.highest = origin;
     this.suspects.delete(key);
   }
 

@@ -56,6 +56,11 @@ export interface BatchEnd {
   readonly records: number;
 }
 
+/** A batch, and whether it took all there was. */
+export interface WholeBatch extends BatchEnd {
+  readonly isAtEnd: boolean;
+}
+
 export class TaskBatch {
   /** As the records processed so far leave it. */
   meta = new TaskMeta();
@@ -99,19 +104,22 @@ export class TaskBatch {
    * Runs the batch that follows a commit; undefined at the end of the input. Throws RetryBatch when a record failed:
    * the batch must be reset and run again, and will absorb it.
    */
-  async run(head: TaskHead, recordsMax: number): Promise<BatchEnd | undefined> {
-    const { options } = this.parts;
-    this.outputs.reset();
+  async run(head: TaskHead, recordsMax: number): Promise<WholeBatch | undefined> {
+    const { options, clock } = this.parts;
+    const startedMs = clock.monotonic();
+    this.outputs.begin(head.offset, this.meta.cuts);
     this.touched.length = 0;
     this.timers.begin();
     let offset = head.offset;
     let records = 0;
+    let isAtEnd: boolean;
     for (let bytesLeft = options.batchBytesMax; ;) {
       const limits = { recordsMax: Math.min(options.chunkRecordsMax, recordsMax - records), bytesMax: bytesLeft };
       const chunk = await this.input.read(offset, limits, this.faults.records);
       const isFirst = records === 0;
       if (chunk.nextOffset === offset) {
         if (isFirst) return undefined;
+        isAtEnd = true;
         break;
       }
       const plan = await this.prefetch(chunk, head.commitId);
@@ -122,10 +130,13 @@ export class TaskBatch {
       bytesLeft -= chunk.bytes;
       const wasCut = offset !== chunk.nextOffset || this.isFull;
       // A chunk that is not full has met the end of the log, or of what the log gives at a time.
-      if (wasCut || chunk.entries.length < limits.recordsMax || records >= recordsMax || bytesLeft <= 0) break;
+      isAtEnd = !wasCut && chunk.entries.length < limits.recordsMax;
+      const isLong = records >= recordsMax || bytesLeft <= 0 || clock.monotonic() - startedMs >= options.batchMsMax;
+      if (wasCut || isAtEnd || isLong) break;
     }
     this.meta.emitted = this.chain.emitted(offset);
-    return { offset, records };
+    this.meta.cuts = offset === head.offset ? this.meta.cuts + 1 : 0;
+    return { offset, records, isAtEnd };
   }
 
   /** One more record must still fit. */

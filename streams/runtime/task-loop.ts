@@ -185,8 +185,7 @@ export class TaskLoop {
         this.stepping = undefined;
       });
       if (progress > 0) {
-        // A batch that was not full has met the end of the input.
-        if (progress < this.options.task.batchRecordsMax) await this.linger();
+        if (this.task.hasMetEnd) await this.linger();
         return;
       }
       await this.maybeLookAround();

@@ -35,6 +35,8 @@ export class TaskMeta {
   tickOwner = '';
   /** Outputs emitted so far on account of the record at the head's offset, by operator: timers fired before it. */
   emitted = new Map<string, number>();
+  /** Commits made at the head's offset without its record: timers were due before it, more than one batch takes. */
+  cuts = 0;
   private marks = new Map<string, SourceMarks>();
   private inherited: InheritedMarks | undefined;
   /** The mark found last: outputs come in runs of one source and operator. */
@@ -78,12 +80,13 @@ export class TaskMeta {
   encode(): Buffer {
     const marks: string[] = [];
     for (const [source, own] of this.marks) marks.push((own.text ??= textOf(source, own)));
-    const { streamTime, tickOwner, emitted } = this;
+    const { streamTime, tickOwner, emitted, cuts } = this;
     const rest = {
       format: 1,
       streamTime: streamTime === -Infinity ? null : streamTime,
       tickOwner,
       emitted: [...emitted],
+      ...(cuts > 0 && { cuts }),
     };
     const inherited = this.inherited === undefined ? '' : `,"inherited":${this.inherited.text}`;
     return Buffer.from(`${JSON.stringify(rest).slice(0, -1)},"marks":[${marks.join()}]${inherited}}`);
@@ -120,6 +123,7 @@ export class TaskMeta {
       meta.streamTime = stored.streamTime ?? -Infinity;
       meta.tickOwner = stored.tickOwner;
       meta.emitted = new Map(stored.emitted);
+      meta.cuts = stored.cuts ?? 0;
       for (const [source, operators] of stored.marks) {
         const byOperator = new Map(operators.map(([operator, offset, index]) => [operator, { offset, index }]));
         meta.marks.set(source, { byOperator, text: undefined });
@@ -140,6 +144,7 @@ interface StoredMeta {
   streamTime: number | null;
   tickOwner: string;
   emitted: [string, number][];
+  cuts?: number;
   marks: [string, [string, number, number][]][];
   /** Absent where partitions never changed. */
   inherited?: StoredMark[];

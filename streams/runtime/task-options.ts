@@ -3,6 +3,8 @@
 export interface TaskOptions {
   /** Most records a batch takes. */
   readonly batchRecordsMax: number;
+  /** A batch takes no more records after this long: so long the state of a backlog stays unseen, and is done over after a fault. */
+  readonly batchMsMax: number;
   /** A batch ends after the record that passes this many input bytes. */
   readonly batchBytesMax: number;
   /** A batch ends after the record that passes this many output bytes. */
@@ -18,7 +20,8 @@ export interface TaskOptions {
 }
 
 export const DEFAULT_TASK_OPTIONS: TaskOptions = {
-  batchRecordsMax: 2_000,
+  batchRecordsMax: 20_000,
+  batchMsMax: 1_000,
   batchBytesMax: 4 << 20,
   outputBytesMax: 8 << 20,
   chunkRecordsMax: 500,

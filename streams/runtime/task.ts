@@ -19,7 +19,7 @@ import type { Random } from '../random.js';
 import type { Commit, OutboxEntry, StateStore, TaskHead, TaskId, TimerEntry } from '../state/state-store.js';
 import { taskName } from '../state/state-store.js';
 import { lost, RetryBatch, TaskBatch } from './task-batch.js';
-import type { BatchEnd } from './task-batch.js';
+import type { WholeBatch } from './task-batch.js';
 import { DEFAULT_TASK_OPTIONS, emptyStatistics } from './task-options.js';
 import type { TaskOptions, TaskStatistics } from './task-options.js';
 import type { AnyStage } from './topology.js';
@@ -48,6 +48,7 @@ export class Task {
   /** The outbox may hold outputs of an earlier commit or owner; they go before anything new is read. */
   private mayHaveUnsent = true;
   private readonly batch: TaskBatch;
+  private metEnd = false;
 
   constructor(
     stage: AnyStage,
@@ -80,6 +81,11 @@ export class Task {
   /** Whose ticks the input itself says are valid. */
   get tickOwner(): string {
     return this.batch.meta.tickOwner;
+  }
+
+  /** Whether the last batch took all the input there was. */
+  get hasMetEnd(): boolean {
+    return this.metEnd;
   }
 
   get cachedRows(): number {
@@ -145,6 +151,7 @@ export class Task {
     const { statistics, batch } = this;
     const firedBefore = statistics.timersFired;
     const end = await this.runBatch(recordsMax);
+    this.metEnd = end?.isAtEnd ?? true;
     if (end === undefined) return 0;
     await this.commit(end.offset);
     statistics.records += end.records;
@@ -153,13 +160,13 @@ export class Task {
     return end.records + statistics.timersFired - firedBefore;
   }
 
-  private runBatch(recordsMax: number): Promise<BatchEnd | undefined> {
+  private runBatch(recordsMax: number): Promise<WholeBatch | undefined> {
     const { turn } = this.environment;
-    const work = (): Promise<BatchEnd | undefined> => this.runUntilAbsorbed(recordsMax);
+    const work = (): Promise<WholeBatch | undefined> => this.runUntilAbsorbed(recordsMax);
     return turn === undefined ? work() : turn.take(work);
   }
 
-  private async runUntilAbsorbed(recordsMax: number): Promise<BatchEnd | undefined> {
+  private async runUntilAbsorbed(recordsMax: number): Promise<WholeBatch | undefined> {
     for (;;) {
       try {
         return await this.batch.run(this.head, recordsMax);

@@ -141,6 +141,7 @@ function drawTopology(random: Random): Topology {
 function drawTaskOptions(random: Random): TaskOptions {
   return {
     batchRecordsMax: random.pick([1, 3, 8, 30]),
+    batchMsMax: random.pick([0, 20, Infinity]),
     batchBytesMax: random.pick([200, 1 << 20]),
     outputBytesMax: random.pick([1, 150, 1 << 20]),
     chunkRecordsMax: random.pick([1, 2, 5, 1_000]),

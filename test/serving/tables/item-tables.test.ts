@@ -177,6 +177,23 @@ describe('ItemTables', () => {
     );
   });
 
+  it('takes the later of two values of one version: two commits can be made at one offset', () => {
+    const tables = new ItemTables();
+    const item = 'a';
+    const value = (title: string) => ({
+      kind: 'ItemNeighboursState' as const,
+      itemId: item,
+      version: 7,
+      refTime: T0,
+      total: 2,
+      neighbours: [{ kind: 'Neighbour' as const, itemId: title, weight: 1 }],
+    });
+    expect(tables.apply(value('x'))).toBe(true);
+    expect(tables.apply(value('y'))).toBe(true);
+    const neighbour = tables.neighbours.items[tables.neighbours.startOf(tables.items.indexOf(item))]!;
+    expect(tables.items.idOf(neighbour)).toBe('y');
+  });
+
   it('takes a deleted item off its lists and brings it back with its next entry', () => {
     const tables = new ItemTables();
     const stage = new DirectStage(createItemOperators({ topic: 't', space: 's' }), (published) =>

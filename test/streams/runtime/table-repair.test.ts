@@ -11,8 +11,8 @@ function openTable() {
   const clock = new ManualClock();
   const log = new MemoryLog({ clock, tombstoneGraceMs: 1_000_000 });
   log.createTopicsNow([{ name: TOPIC, partitions: 1, class: 'table' }]);
-  const put = (key: string, version: number, value = `${key}${version}`, source = '1/in/0'): void => {
-    const origin = { source, operator: 'o', offset: version, index: 0 };
+  const put = (key: string, version: number, value = `${key}${version}`, source = '1/in/0', index = 0): void => {
+    const origin = { source, operator: 'o', offset: version, index };
     log.appendNow(TOPIC, [{ key, value: Buffer.from(value), partition: 0, origin }]);
   };
   const repair = new TableRepair({ log, clock, logger: silentLogger, topic: TOPIC, partition: 0, lookMs: 5_000 });
@@ -59,6 +59,15 @@ describe('the owner of a table', () => {
     put('c', 6);
     await repair.look();
     expect(appended()).toBe(7);
+  });
+
+  it('tells values apart that several commits made at one offset', async () => {
+    const { put, repair, compacted } = openTable();
+    put('a', 7, 'timers', '1/in/0', 0);
+    put('a', 7, 'record', '1/in/0', 1);
+    put('a', 7, 'timers', '1/in/0', 0);
+    await repair.look();
+    expect(compacted()).toEqual(['record']);
   });
 
   it('does not compare versions of different inputs', async () => {

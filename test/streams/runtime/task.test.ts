@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeRecord } from '../../../schemas/codec.js';
 import { ManualClock } from '../../../streams/clock.js';
+import { MemoryLog } from '../../../streams/memory/memory-log.js';
+import { MemoryStore } from '../../../streams/memory/memory-store.js';
 import { seededRandom } from '../../../streams/random.js';
 import { Task } from '../../../streams/runtime/task.js';
 import { DEFAULT_TASK_OPTIONS } from '../../../streams/runtime/task-options.js';
@@ -164,6 +166,66 @@ describe('faults', () => {
       code: 'EVENT_TIME_INVALID',
       offset: 2,
     });
+  });
+});
+
+describe('a batch', () => {
+  const backlog = ['a', 'b', 'c', 'd', 'e', 'f'].map((key, i) => count(key, i));
+
+  it('ends at the chunk in which its time is over, and goes on from there', async () => {
+    let spentMs = 0;
+    const clock = Object.assign(new ManualClock(), { monotonic: () => spentMs });
+    const slow: typeof sumOperator = {
+      ...sumOperator,
+      process(...given) {
+        spentMs += 6;
+        sumOperator.process(...given);
+      },
+    };
+    const log = new MemoryLog({ clock });
+    log.createTopicsNow(
+      ['counts', OUTPUT, TABLE, HINTS, DEAD_LETTERS].map((name) => ({ name, partitions: 1, class: 'event' })),
+    );
+    const store = new MemoryStore({ delivery: 'atomic', log });
+    const options = { ...DEFAULT_TASK_OPTIONS, chunkRecordsMax: 2, batchMsMax: 10 };
+    const environment = { log, store, clock, random: seededRandom('slow') };
+    const task = new Task(countingStage({ operators: [slow] }), 0, environment, options);
+    await task.open();
+    log.appendNow('counts', backlog);
+    const seen: [number, boolean][] = [];
+    while ((await task.step()) > 0) seen.push([task.offset, task.hasMetEnd]);
+    expect(seen).toEqual([
+      [2, false],
+      [4, false],
+      [6, false],
+    ]);
+    expect(task.hasMetEnd).toBe(true);
+  });
+});
+
+describe('a table value', () => {
+  it('has a place of its own for each commit made at one offset, when more timers are due than a batch takes', async () => {
+    const publishing: typeof sumOperator = {
+      ...sumOperator,
+      fire(cell, context) {
+        context.publish(TABLE, 'last', Buffer.from(`fired for ${context.key}`));
+        sumOperator.fire!(cell, context);
+      },
+    };
+    const driver = await TestDriver.create(countingStage({ operators: [publishing] }), { task: { timersMax: 1 } });
+    await driver.pipe(count('a', 0), count('b', 1), count('c', 2));
+    driver.outputs(TABLE);
+    await driver.pipe(count('last', 500));
+    const made = driver
+      .outputs(TABLE)
+      .filter(({ key }) => key === 'last')
+      .map(({ value, origin }) => [value.toString(), origin!.offset, origin!.index]);
+    expect(made).toEqual([
+      ['fired for a', 3, 0],
+      ['fired for b', 3, 1],
+      ['fired for c', 3, 2],
+      ['1', 3, 3],
+    ]);
   });
 });
 

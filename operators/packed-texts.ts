@@ -1,0 +1,81 @@
+/**
+ * A list of short texts in the form in which it is stored: one after another, each with its length in front.
+ *
+ * A state that names a hundred items is encoded at every commit that touched it. As an array of strings that is a
+ * hundred strings to write, and to keep on the heap; like this it is one copy. Finding a text walks over those before
+ * it, so this is for lists that are searched by something else, such as hashes.
+ */
+import { BinaryReader } from '../schemas/binary-reader.js';
+import { BinaryWriter } from '../schemas/binary-writer.js';
+import { allocateBytes } from './pooled-arrays.js';
+
+const NOTHING = Buffer.alloc(0);
+const BYTES_AT_START = 64;
+const ownWriter = new BinaryWriter();
+const ownReader = new BinaryReader();
+
+export class PackedTexts {
+  private bytes: Buffer = NOTHING;
+  private size = 0;
+
+  /** Reads `count` texts and gives each to `visit`. @throws CODEC_CORRUPT */
+  read(reader: BinaryReader, count: number, visit: (text: string, place: number) => void): void {
+    const start = reader.position;
+    for (let place = 0; place < count; place++) visit(reader.readString(), place);
+    this.size = reader.position - start;
+    this.bytes = allocateBytes(this.size);
+    reader.copyBack(start, this.bytes);
+  }
+
+  write(writer: BinaryWriter): void {
+    writer.writeSlice(this.bytes, 0, this.size);
+  }
+
+  at(place: number): string {
+    ownReader.open(this.bytes, this.startOf(place));
+    const text = ownReader.readString();
+    ownReader.open(NOTHING, 0);
+    return text;
+  }
+
+  /** Puts a text in the place of another, or behind the last. */
+  set(place: number, text: string): void {
+    const start = this.startOf(place);
+    const end = start === this.size ? start : this.endOf(start);
+    const width = widthOf(text);
+    const size = this.size + width - (end - start);
+    if (size > this.bytes.length) this.grow(size);
+    if (end < this.size) this.bytes.copyWithin(start + width, end, this.size);
+    this.size = size;
+    ownWriter.openTarget(this.bytes, start);
+    ownWriter.writeString(text);
+    ownWriter.closeTarget();
+  }
+
+  private startOf(place: number): number {
+    let start = 0;
+    for (let i = 0; i < place; i++) start = this.endOf(start);
+    return start;
+  }
+
+  private endOf(start: number): number {
+    const first = this.bytes[start]!;
+    if (first < 0x80) return start + 1 + (first >> 1);
+    ownReader.open(this.bytes, start);
+    const length = ownReader.readLong();
+    return ownReader.position + length;
+  }
+
+  private grow(size: number): void {
+    const larger = allocateBytes(Math.max(BYTES_AT_START, this.bytes.length * 2, size));
+    this.bytes.copy(larger, 0, 0, this.size);
+    this.bytes = larger;
+  }
+}
+
+function widthOf(text: string): number {
+  const size = Buffer.byteLength(text, 'utf8');
+  let prefix = 1;
+  for (let rest = (size * 2) >>> 7; rest > 0; rest >>>= 7) prefix++;
+  return prefix + size;
+}
