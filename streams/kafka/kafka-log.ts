@@ -161,6 +161,16 @@ export class KafkaLog implements EventLog {
     return sender;
   }
 
+  /**
+   * A producer that is kept while another process owns the partition is fenced when the partition comes back, though its
+   * owner is right: a new one asks for the next epoch.
+   */
+  endSource(source: string): void {
+    for (const name of this.exactSenders.keys()) {
+      if (name.endsWith(`\n${source}`)) this.exactSenders.delete(name);
+    }
+  }
+
   /** Kafka gives offsets out itself: filler is appended up to the offset and then deleted. */
   async beginAt(topic: string, partition: number, offset: number): Promise<void> {
     const { start, end } = await this.bounds(topic, partition);

@@ -133,6 +133,13 @@ export interface EventLog {
   append(topic: string, records: readonly OutgoingRecord[]): Promise<readonly AppendReceipt[]>;
 
   /**
+   * The caller sends no more outputs of a source (`Origin.source`): what is kept for sending them is given up, so that whoever
+   * sends them next, here too, begins as a new owner does. No append of that source may be under way. Absent: nothing is
+   * kept.
+   */
+  endSource?(source: string): void;
+
+  /**
    * Makes an empty partition begin at an offset, so that what is copied there keeps the places that states know. Does
    * nothing where it begins there already, and may be repeated after a crash. Throws TOPIC_MISMATCH when the partition
    * holds records. Nobody may append meanwhile.

@@ -128,6 +128,10 @@ export class ForwardingLog implements EventLog {
     return this.target.append(topic, records);
   }
 
+  endSource(source: string): void {
+    this.target.endSource?.(source);
+  }
+
   beginAt(topic: string, partition: number, offset: number): Promise<void> {
     return this.target.beginAt(topic, partition, offset);
   }

@@ -52,6 +52,10 @@ export class BoundedLog extends ForwardingLog {
     return { records: records.filter(({ offset }) => offset < this.until), nextOffset: this.until };
   }
 
+  override endSource(_source: string): void {
+    // The live task sends under the same source.
+  }
+
   override sendHints(_topic: string, _hints: readonly Hint[]): void {
     // Followers are told by the live task.
   }

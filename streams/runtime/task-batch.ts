@@ -75,15 +75,17 @@ export class TaskBatch {
   private readonly layout: CellLayout;
   private readonly input: InputReader;
   private readonly hasPartitionCells: boolean;
+  /** What names its outputs. */
+  readonly source: string;
 
   constructor(private readonly parts: TaskBatchParts) {
     const { id, stage, log, options, statistics } = parts;
     this.layout = new CellLayout(stage.operators);
     this.hasPartitionCells = stage.operators.some(({ scope }) => scope === 'partition');
     this.cache = new RowCache(options.cacheBytesMax);
-    const source = `${log.identity}/${stage.input}/${id.partition}`;
+    this.source = `${log.identity}/${stage.input}/${id.partition}`;
     const topics = stage.deadLetters === undefined ? stage.outputs : [...stage.outputs, stage.deadLetters];
-    this.outputs = new BatchOutputs(topics, source, id.partition, log);
+    this.outputs = new BatchOutputs(topics, this.source, id.partition, log);
     this.chain = new OperatorChain(this.layout, this.timers, this.outputs, this.touched, id.partition);
     this.faults = new TaskFaults(stage, id, statistics, (...output) => this.chain.emitFromRuntime(...output));
     this.input = new InputReader(stage, id.partition, log);

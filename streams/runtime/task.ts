@@ -128,9 +128,11 @@ export class Task {
     throw lost(this.id);
   }
 
+  /** No step may be running. */
   close(): void {
     this.status = 'closed';
     this.batch.reset(this.head);
+    this.environment.log.endSource?.(this.batch.source);
   }
 
   private adopt(head: TaskHead): void {

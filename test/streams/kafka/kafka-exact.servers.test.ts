@@ -96,6 +96,16 @@ describeWithKafka('on a real broker', () => {
     await expect.poll(() => ids(young), READABLE).toEqual(idsOf(outputs(0, 7)));
   });
 
+  it('who gets a source back goes on, if it ended it when it lost it', async () => {
+    const [one, other] = [await open(), await open()];
+    await one.append('exact', outputs(0, 3));
+    one.endSource(outputs(0, 1)[0]!.origin!.source);
+    await other.append('exact', outputs(3, 5));
+    other.endSource(outputs(0, 1)[0]!.origin!.source);
+    await one.append('exact', outputs(4, 7));
+    await expect.poll(() => ids(one), READABLE).toEqual(idsOf(outputs(0, 7)));
+  });
+
   it('an exact topic has each output once though answers are lost', { timeout: 120_000 }, async () => {
     const tuning = { connectTimeoutMs: 1_000, requestTimeoutMs: 1_000 };
     const log = await open({ brokers: [proxy.address], tuning });
