@@ -230,10 +230,10 @@ export class WarehouseSink {
       } catch (error) {
         if (!isEngineError(error) || !error.retriable || signal?.aborted === true) throw error;
         const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(attempt, 10));
+        // It may go on for hours, and nothing of ours is at fault: no stack.
+        const { code, message } = error;
         this.logger.warn('The warehouse did not take a block; trying again', {
-          table: this.options.table,
-          delayMs,
-          error,
+          ...{ table: this.options.table, delayMs, code, message },
         });
         this.counters?.retries.inc();
         await this.options.clock.sleep(delayMs, signal);
