@@ -7,6 +7,7 @@
 import type { FreshetConfig } from '../config.js';
 import { openStorage } from './storage.js';
 import type { Storage } from './storage.js';
+import { isEngineError } from '../../schemas/errors.js';
 import { TOPICS, topicName } from '../../schemas/topics.js';
 import { createEngineTopology, engineTopics, ONLINE_SPACE } from '../../operators/engine-topology.js';
 import type { EngineTopology } from '../../operators/engine-topology.js';
@@ -22,6 +23,9 @@ import { Politeness } from '../../streams/politeness.js';
 import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { StreamWorker } from '../../streams/runtime/worker.js';
 import { taskOptionsOf } from '../../streams/section.js';
+
+/** Between two looks at which generation is in force: one small read. */
+const GENERATION_LOOK_MS = 1_000;
 
 export interface EngineOptions {
   readonly config: FreshetConfig;
@@ -43,6 +47,7 @@ export class Engine {
   readonly worker: StreamWorker;
   readonly follower: TableFollower;
   private cleaning: { cancel(): void } | undefined;
+  private watching: { cancel(): void } | undefined;
   private isProcessing = false;
 
   /** Use `open`. `politeness`: of a live engine's background work. */
@@ -107,6 +112,22 @@ export class Engine {
   /** Loads the item tables and keeps them up, while other processes run the stages. */
   async follow(): Promise<void> {
     await this.follower.open();
+    const { isLive, config, clock } = this.options;
+    // A data directory belongs to this process: nobody repartitions it meanwhile.
+    if (isLive !== true || config.streams.storage === 'embedded') return;
+    this.watching = clock.setInterval(GENERATION_LOOK_MS, () => void this.maybeStopOnRepartition());
+  }
+
+  /** A process that was left running while its engine was repartitioned would take events that nobody reads. */
+  private async maybeStopOnRepartition(): Promise<void> {
+    const { logger, onStopped } = this.options;
+    try {
+      await this.storage.requireInForce();
+    } catch (error) {
+      if (!isEngineError(error, 'MANIFEST_MISMATCH')) return logger.debug('generation not known', { error });
+      this.watching?.cancel();
+      onStopped?.(error);
+    }
   }
 
   /** Input records of both stages that are not processed yet, here or elsewhere. */
@@ -124,6 +145,7 @@ export class Engine {
   /** Finishes running batches and gives the data directory free. */
   async close(): Promise<void> {
     this.cleaning?.cancel();
+    this.watching?.cancel();
     await this.worker.stop();
     await this.follower.close();
     await this.storage.close();

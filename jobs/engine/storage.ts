@@ -5,6 +5,7 @@
  *   embedded       LMDB in the data directory, held by this process
  *   distributed    Kafka and Redis, shared by all processes of the engine
  */
+import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
 import { parseStage, readLayout } from '../../streams/generations/layout.js';
 import type { Layout } from '../../streams/generations/layout.js';
@@ -49,6 +50,11 @@ export interface PhysicalStorage {
 export interface Storage extends PhysicalStorage {
   /** All that a topic has been, oldest first: for readers that may not be through with what came before a repartition. */
   topicGenerations(topic: string): readonly TopicGeneration[];
+  /**
+   * Throws MANIFEST_MISMATCH when another generation was put in force since the storage was opened: nobody looks at what
+   * this process does any more.
+   */
+  requireInForce(): Promise<void>;
 }
 
 export interface StorageOptions {
@@ -71,11 +77,21 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       ...physical,
       ...viewOfGeneration(physical, layout),
       topicGenerations: (topic) => topicGenerations(physical.log, layout, topic),
+      requireInForce: () => requireInForce(physical, layout),
     };
   } catch (error) {
     await physical.close();
     throw error;
   }
+}
+
+async function requireInForce(physical: LogAndStore, { inForce }: Layout): Promise<void> {
+  const found = await readLayout(physical);
+  if (found.inForce === inForce) return;
+  throw new EngineError(
+    'MANIFEST_MISMATCH',
+    `The engine was repartitioned: generation ${found.inForce} is in force, this process works on ${inForce}. Start it again with the new number of partitions.`,
+  );
 }
 
 /** Log and state through the generation in force. */

@@ -59,6 +59,8 @@ describeWithKafka('repartition on a cluster', () => {
     needsRedis(context);
     const random = seededRandom('repartition on servers');
     const producer = new Producer('p', USERS);
+    // Forgotten by whoever stopped the engine; it does nothing but would take events.
+    const forgotten = await startUp(temporaryDirectory(), '--roles', 'serve', ...settings(4));
     for (const [run, partitions] of [4, 6].entries()) {
       const options = settings(partitions);
       if (run > 0) {
@@ -70,6 +72,8 @@ describeWithKafka('repartition on a cluster', () => {
         }
         const moved = await resultOf('repartition', ...options, '--data', temporaryDirectory());
         expect(moved).toMatchObject({ partitions });
+        expect((await forgotten.process.ended).code).not.toBe(0);
+        expect(forgotten.process.stderr).toContain('MANIFEST_MISMATCH: The engine was repartitioned');
       }
       const worker = new FreshetProcess(['up', '--roles', 'stream', ...options, '--data', temporaryDirectory()]);
       const edge = await startUp(temporaryDirectory(), '--roles', 'serve', ...options);
