@@ -45,8 +45,8 @@ export interface Candidate {
 
 /** Asked for beyond the 50: who has nothing new, as the person's own row of the training set, takes nobody's place. */
 const SPARE_USERS = 10;
-/** People from which on the index is a graph: an exact scan of as many takes half a millisecond. */
-const EXACT_BELOW = 4_000;
+/** People from which on the index is a graph: an exact scan of more takes longer than all else. */
+const EXACT_BELOW = 1_000;
 /** About two milliseconds of insertions. */
 const ROWS_PER_TURN = 16;
 
@@ -82,8 +82,9 @@ export class CandidateGenerator {
     const left = new Set([...query.items, ...(query.excluded ?? [])]);
     const found = new Map<number, { sources: CandidateSource[]; similarity: number }>();
     const lists = [this.fromUsers(query), this.fromItems(query), this.fromCategories(query, left)];
+    const longest = Math.max(...lists.map(({ length }) => length));
     // In turns, so that the bound cuts every source alike.
-    for (let place = 0; lists.some((list) => place < list.length); place++) {
+    for (let place = 0; place < longest; place++) {
       for (const list of lists) {
         const named = list[place];
         if (named === undefined || left.has(named.item)) continue;
@@ -114,9 +115,14 @@ export class CandidateGenerator {
     for (let place = 0; place < keys.length && people < similarUsers; place++) {
       const similarity = similarities[place]!;
       if (!(similarity > similarityMin)) break;
-      const fresh = rowOf(this.parts.met, keys[place]!).filter((item) => !met.has(item));
-      if (fresh.length > 0) people++;
-      for (const item of fresh.slice(-itemsPerUser)) named.push({ item, source: 'similar-users', similarity });
+      const items = rowOf(this.parts.met, keys[place]!);
+      const before = named.length;
+      // Newest first.
+      for (let i = items.length - 1; i >= 0 && named.length < before + itemsPerUser; i--) {
+        const item = items[i]!;
+        if (!met.has(item)) named.push({ item, source: 'similar-users', similarity });
+      }
+      if (named.length > before) people++;
     }
     return named;
   }
@@ -138,13 +144,22 @@ export class CandidateGenerator {
 
   private fromCategories(query: ModelQuery, left: ReadonlySet<number>): Named[] {
     const { categoriesOf, popularIn } = this.parts;
-    const own = new Set([...query.items].flatMap((item) => [...rowOf(categoriesOf, item)]));
-    return [...own].flatMap((category) =>
-      [...rowOf(popularIn, category)]
-        .filter((item) => !left.has(item))
-        .slice(0, this.limits.popularPerCategory)
-        .map((item) => ({ item, source: 'popular-in-category' as const, similarity: 0 })),
-    );
+    const { popularPerCategory, total } = this.limits;
+    const own = new Set<number>();
+    for (const item of query.items) for (const category of rowOf(categoriesOf, item)) own.add(category);
+    const named: Named[] = [];
+    for (const category of own) {
+      // More of one source than of all together is never taken.
+      if (named.length >= total) break;
+      let count = 0;
+      for (const item of rowOf(popularIn, category)) {
+        if (count >= popularPerCategory) break;
+        if (left.has(item)) continue;
+        named.push({ item, source: 'popular-in-category', similarity: 0 });
+        count++;
+      }
+    }
+    return named;
   }
 }
 
