@@ -1,4 +1,5 @@
 /** Measurements of this machine. */
+import type { IalsBenchOptions } from '../bench/ials.js';
 import type { IngestBenchOptions } from '../bench/ingest.js';
 import type { LatencyOptions } from '../bench/latency.js';
 import type { MemoryOptions } from '../bench/memory.js';
@@ -119,6 +120,20 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
       count('seed', 'n', 'seed of people and requests', 1),
     ],
     run: async (context, options) => (await import('../bench/neural-scores.js')).runNeuralScores(context, options),
+  }),
+  command<IalsBenchOptions>({
+    usage: 'bench ials',
+    description: 'an epoch of ials, beside one of the Python package implicit where there is one',
+    options: [
+      option('--file <file>', 'interactions to learn from', { isRequired: true }),
+      option('--mapping <file|name>', 'mapping of the file', { isRequired: true }),
+      count('factors', 'n', 'length of the vectors', 64),
+      count('epochs', 'n', 'epochs of a turn', 8),
+      count('threads', 'n', 'threads of either', 2),
+      count('turns', 'n', 'how often one runs after the other', 3),
+      option('--peer <python>', 'an interpreter that can import implicit'),
+    ],
+    run: async (context, options) => (await import('../bench/ials.js')).runIalsBench(context, options),
   }),
   command<MemoryOptions>({
     usage: 'bench memory',

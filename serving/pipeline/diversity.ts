@@ -8,10 +8,12 @@
 import type { ItemTables } from '../tables/item-tables.js';
 import type { PipelineStage } from './slate.js';
 import { Slate } from './slate.js';
+import { Accumulator } from '../tables/top-n.js';
 
 export function createCategoryCapStage(tables: ItemTables, capacity: number, maxShare = 0.6): PipelineStage {
   const chosen = new Slate(capacity);
   const putOff = new Slate(capacity);
+  const counts = new Accumulator();
   return {
     name: 'category-cap',
     apply(slate, request) {
@@ -19,22 +21,18 @@ export function createCategoryCapStage(tables: ItemTables, capacity: number, max
       const cap = Math.max(1, Math.floor(request.limit * maxShare));
       chosen.clear();
       putOff.clear();
+      counts.clear(tables.catalogue.categoryCount);
       for (let i = 0; i < slate.length && chosen.length < limit; i++) {
         const category = tables.catalogue.categoryOf(slate.items[i]!);
-        const isFull = category >= 0 && countOf(chosen, category) >= cap;
+        const isFull = category >= 0 && counts.get(category) >= cap;
         append(isFull ? putOff : chosen, slate, i);
+        if (category >= 0 && !isFull) counts.add(category, 1);
       }
       for (let i = 0; i < putOff.length && chosen.length < limit; i++) append(chosen, putOff, i);
       slate.clear();
       for (let i = 0; i < chosen.length; i++) append(slate, chosen, i);
     },
   };
-
-  function countOf(among: Slate, category: number): number {
-    let count = 0;
-    for (let i = 0; i < among.length; i++) if (tables.catalogue.categoryOf(among.items[i]!) === category) count++;
-    return count;
-  }
 }
 
 function append(target: Slate, from: Slate, place: number): void {

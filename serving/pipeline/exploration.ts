@@ -54,9 +54,10 @@ export function createExplorationStage(tables: ItemTables, config: ExplorationCo
       const item = newest.items[i]!;
       const age = request.now - newest.scores[i]!;
       if (age > freshMs) break;
-      if (age < 0 || tables.popularity.countAt(item, longest, request.now) >= signalsMax) continue;
+      // First what costs least: few items have a lower hash than all before them.
       const hash = Math.imul(tables.items.hashOf(item) ^ seed, 0x85ebca6b) >>> 0;
-      if (hash >= least || slate.has(item) || request.retrieval.isContext(item)) continue;
+      if (hash >= least || age < 0 || slate.has(item) || request.retrieval.isContext(item)) continue;
+      if (tables.popularity.countAt(item, longest, request.now) >= signalsMax) continue;
       if (!isEligible(item, request, tables) || request.user.seen(tables.items.idOf(item))) continue;
       chosen = item;
       least = hash;

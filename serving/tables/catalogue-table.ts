@@ -92,6 +92,11 @@ export class CatalogueTable {
     return this.entries[item]?.categories[0] ?? -1;
   }
 
+  /** Indexes of categories are below it. */
+  get categoryCount(): number {
+    return this.categoryIndexes.size;
+  }
+
   /** Index of a category name, or −1. */
   indexOfCategory(name: string): number {
     return this.categoryIndexes.get(name) ?? -1;
