@@ -32,6 +32,7 @@ const ASSETS = new Set([
   '.sql',
   '.csv',
   '.lua',
+  '.py',
 ]);
 
 export async function buildIfNeeded(root) {
