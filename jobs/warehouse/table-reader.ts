@@ -24,6 +24,8 @@ export interface TableReaderOptions {
   /** Name under which the warehouse counts offsets. */
   readonly streamName: string;
   readonly partitions: number;
+  /** The topic came after one that was repartitioned: its partitions begin where offsets were then, not at 0. */
+  readonly isSuccessor: boolean;
   readonly pseudonyms: Pseudonyms;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -62,10 +64,11 @@ export class TableReader {
 
   /** Sets every partition to what the sink asks for next. */
   async open(assign: (streamName: string, partition: number) => Promise<number>): Promise<void> {
-    const { log, topic, streamName, partitions, logger, mapping } = this.options;
+    const { log, topic, streamName, partitions, isSuccessor, logger, mapping } = this.options;
     for (let partition = 0; partition < partitions; partition++) {
-      const stored = await assign(streamName, partition);
-      const { end } = await log.bounds(topic, partition);
+      const assigned = await assign(streamName, partition);
+      const { start, end } = await log.bounds(topic, partition);
+      const stored = assigned === 0 && isSuccessor ? start : assigned;
       if (stored > end) {
         logger.error(
           'The warehouse is ahead of the log, which lost its end; what is logged again there is not stored',

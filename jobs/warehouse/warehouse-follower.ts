@@ -161,7 +161,8 @@ export class WarehouseFollower {
       this.readers.set(mapping.table, readers);
       return generations.map((generation, i) => {
         const onOpen = (reader: TableReader): void => void (readers[i] = reader);
-        return this.followTable({ warehouse, mapping, generation, onOpen }, either).catch((error: unknown) => {
+        const followed = { warehouse, mapping, generation, isSuccessor: i > 0, onOpen };
+        return this.followTable(followed, either).catch((error: unknown) => {
           failing.abort();
           throw error;
         });
@@ -173,12 +174,12 @@ export class WarehouseFollower {
   }
 
   private async followTable(
-    { warehouse, mapping, generation, onOpen }: FollowedTable,
+    { warehouse, mapping, generation, isSuccessor, onOpen }: FollowedTable,
     signal: AbortSignal,
   ): Promise<void> {
     for (let failures = 0; !signal.aborted; failures++) {
       const startedMs = this.options.clock.monotonic();
-      const reader = this.createReader(mapping, generation);
+      const reader = this.createReader(mapping, generation, isSuccessor);
       const sink = this.createSink(warehouse, mapping, reader);
       try {
         await reader.open((topic, partition) => sink.assign(topic, partition, signal));
@@ -200,12 +201,17 @@ export class WarehouseFollower {
     return topicName(this.options.namespace, TOPICS[topic]);
   }
 
-  private createReader(mapping: TableMapping, { log, identity }: FollowedGeneration): TableReader {
+  private createReader(
+    mapping: TableMapping,
+    { log, identity }: FollowedGeneration,
+    isSuccessor: boolean,
+  ): TableReader {
     const { pseudonyms, clock } = this.options;
     const topic = this.topicOf(mapping);
     const streamName = `${topic}@${identity.slice(0, IDENTITY_DIGITS)}`;
     const { partitions } = log.topic(topic);
-    return new TableReader({ log, mapping, topic, streamName, partitions, pseudonyms, clock, logger: this.logger });
+    const place = { log, topic, streamName, partitions, isSuccessor };
+    return new TableReader({ ...place, mapping, pseudonyms, clock, logger: this.logger });
   }
 
   private createSink(warehouse: Warehouse, { table }: TableMapping, reader: TableReader): WarehouseSink {
@@ -247,6 +253,8 @@ interface FollowedTable {
   readonly warehouse: Warehouse;
   readonly mapping: TableMapping;
   readonly generation: FollowedGeneration;
+  /** There was a generation before it. */
+  readonly isSuccessor: boolean;
   /** Called when the reader stands where the warehouse wants to go on. */
   readonly onOpen: (reader: TableReader) => void;
 }

@@ -21,7 +21,8 @@ import { GenerationLog } from '../../../streams/generations/generation-log.js';
 import type { Layout } from '../../../streams/generations/layout.js';
 import { topicGenerations } from '../../../streams/generations/views.js';
 import { systemClock } from '../../../streams/clock.js';
-import { silentLogger } from '../../../streams/logger.js';
+import { createLogger, silentLogger } from '../../../streams/logger.js';
+import type { Logger } from '../../../streams/logger.js';
 import { MemoryLog } from '../../../streams/memory/memory-log.js';
 import type { Warehouse } from '../../../streams/warehouse/warehouse.js';
 
@@ -66,6 +67,7 @@ interface FollowOptions {
   blockRows?: number;
   log?: MemoryLog;
   generations?: WarehouseFollowerOptions['topicGenerations'];
+  logger?: Logger;
 }
 
 function follow({ log: followed = log, generations, ...options }: FollowOptions = {}) {
@@ -160,9 +162,12 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     await current.createTopics([{ ...log.topic(topic), partitions: 3 }]);
     for (let partition = 0; partition < 3; partition++) await current.beginAt(topic, partition, 700);
     await click(500, 800, current);
-    const { follower, sql } = follow({ generations: (of) => topicGenerations(log, layout, of) });
+    const errors: string[] = [];
+    const logger = createLogger({ level: 'error', format: 'json', write: (line) => void errors.push(line) });
+    const { follower, sql } = follow({ generations: (of) => topicGenerations(log, layout, of), logger });
     await caughtUp(follower);
     expect(await count(sql)).toEqual({ n: 800, ids: 800 });
+    expect(errors).toEqual([]);
   }, 30_000);
 
   it('goes on at the stored position after a restart, and apart from it when the log was made anew', async () => {
