@@ -31,18 +31,21 @@ export interface MemoryOptions {
   readonly set?: readonly string[] | undefined;
 }
 
-const START_MS = Date.UTC(2026, 0, 1);
-/** Between two people's sessions: a million take half a day. */
+/** Between two people's sessions: a million take half a day, which has just passed: people of long ago would expire. */
 const STEP_MS = 40;
+const CLICK_MS = 1_000;
 const DEPARTMENTS = 20;
 const BRANDS = 500;
-const MAPPING = `name: memory
+const EVENTS_MAPPING = `name: memory-events
 format: csv
 interaction:
   userId: user
   itemId: item
   ts: { column: ts, unit: ms }
   type: { constant: click }
+`;
+const ITEMS_MAPPING = `name: memory-items
+format: csv
 item:
   itemId: item
   title: title
@@ -98,28 +101,38 @@ interface Place {
 }
 
 /** The registry of models appears last: a folder that has one is whole. */
-async function prepare({ terminal }: CommandContext, options: MemoryOptions, place: Place): Promise<void> {
+async function prepare({ terminal, clock }: CommandContext, options: MemoryOptions, place: Place): Promise<void> {
   const { folder, data, models, random } = place;
   mkdirSync(folder, { recursive: true });
   rmSync(data, { recursive: true, force: true });
   const [file, mapping] = [join(folder, 'events.csv'), join(folder, 'events.yaml')];
+  const [itemsFile, itemsMapping] = [join(folder, 'items.csv'), join(folder, 'items.yaml')];
   terminal.say(`drawing ${options.users * options.events} events of ${options.users} people`);
-  await writeEvents(file, options, random.stream('events'));
-  writeFileSync(mapping, MAPPING);
+  const startMs = clock.now() - options.users * STEP_MS - options.events * CLICK_MS;
+  await writeEvents(file, options, { random: random.stream('events'), startMs });
+  writeFileSync(mapping, EVENTS_MAPPING);
+  writeItems(itemsFile, options);
+  writeFileSync(itemsMapping, ITEMS_MAPPING);
   const learnFrom = [file, '--mapping', mapping];
   const set = (options.set ?? []).flatMap((setting) => ['--set', setting]);
-  terminal.say('importing them');
+  terminal.say('importing the catalogue, then the events');
+  await runJob(['import', itemsFile, '--mapping', itemsMapping, '--data', data, ...set]);
   await runJob(['import', ...learnFrom, '--data', data, ...set]);
   terminal.say('training on them');
   const fit = ['--option', `factors=${options.factors}`, '--option', 'epochs=1', '--no-holdout'];
   await runJob(['train', 'ials', '--file', ...learnFrom, '--models', models, '--data', data, ...fit, ...set]);
   rmSync(file);
+  rmSync(itemsFile);
 }
 
 /** People meet a department's items, popular ones (low numbers) more often; every item is met by somebody. */
-async function writeEvents(file: string, { users, items, events }: MemoryOptions, random: Random): Promise<void> {
+async function writeEvents(
+  file: string,
+  { users, items, events }: MemoryOptions,
+  { random, startMs }: { readonly random: Random; readonly startMs: number },
+): Promise<void> {
   const stream = createWriteStream(file);
-  stream.write('user,item,ts,title,category,brand,price\n');
+  stream.write('user,item,ts\n');
   for (let user = 0; user < users; user++) {
     const department = random.int(DEPARTMENTS);
     let lines = '';
@@ -127,14 +140,21 @@ async function writeEvents(file: string, { users, items, events }: MemoryOptions
       const drawn = Math.floor(items * random.float() ** 2);
       const met = n === 0 && user < items ? user : drawn - (drawn % DEPARTMENTS) + department;
       const item = Math.min(items - 1, met);
-      const ts = START_MS + user * STEP_MS + n * 1_000;
-      const category = `department-${item % DEPARTMENTS}.shelf-${item % 200}`;
-      lines += `user-${user},item-${item},${ts},The ${item}th thing on sale,${category},brand-${item % BRANDS},${(item % 90) + 9}.95\n`;
+      lines += `user-${user},item-${item},${startMs + user * STEP_MS + n * CLICK_MS}\n`;
     }
     if (!stream.write(lines)) await once(stream, 'drain');
   }
   stream.end();
   await once(stream, 'close');
+}
+
+function writeItems(file: string, { items }: MemoryOptions): void {
+  const lines = ['item,title,category,brand,price'];
+  for (let item = 0; item < items; item++) {
+    const category = `department-${item % DEPARTMENTS}.shelf-${item % 200}`;
+    lines.push(`item-${item},The ${item}th thing on sale,${category},brand-${item % BRANDS},${(item % 90) + 9}.95`);
+  }
+  writeFileSync(file, `${lines.join('\n')}\n`);
 }
 
 interface Asked {
