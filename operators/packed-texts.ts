@@ -6,7 +6,7 @@
  * it, so this is for lists that are searched by something else, such as hashes.
  */
 import { BinaryReader } from '../schemas/binary-reader.js';
-import { BinaryWriter } from '../schemas/binary-writer.js';
+import { BinaryWriter, longWidth } from '../schemas/binary-writer.js';
 import { allocateBytes } from './pooled-arrays.js';
 
 const NOTHING = Buffer.alloc(0);
@@ -75,7 +75,5 @@ export class PackedTexts {
 
 function widthOf(text: string): number {
   const size = Buffer.byteLength(text, 'utf8');
-  let prefix = 1;
-  for (let rest = (size * 2) >>> 7; rest > 0; rest >>>= 7) prefix++;
-  return prefix + size;
+  return longWidth(size) + size;
 }

@@ -259,7 +259,8 @@ export class BinaryWriter {
 /** With the u flag a surrogate matches only where it is not part of a pair. */
 export const LONE_SURROGATE = /\p{Surrogate}/u;
 
-function longWidth(value: number): number {
+/** Bytes that `writeLong` takes for a number. */
+export function longWidth(value: number): number {
   let rest = value < 0 ? -2 * value - 1 : 2 * value;
   let width = 1;
   // Dividing a power of two out is exact but for the bits dropped, which do not change the width.

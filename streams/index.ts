@@ -103,7 +103,7 @@ export type { FlipResult, RebuildOptions } from './rebuild/shadow-rebuild.js';
 export type { RebuildPhase } from './rebuild/rebuild-document.js';
 export type { ShadowSource } from './rebuild/shadow-stage.js';
 export type { OutputListener } from './rebuild/shadow-environment.js';
-export { ForwardingLog, ForwardingStore } from './rebuild/forwarding.js';
+export { ForwardingLog, ForwardingStore } from './forwarding.js';
 
 // Warehouse
 export { isRowRejected } from './warehouse/warehouse.js';

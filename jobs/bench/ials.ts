@@ -21,6 +21,7 @@ import { mappingPath } from '../commands/command.js';
 import { readInteractions } from '../train/read-interactions.js';
 import { readMapping } from '../import/mapping.js';
 import { runFit } from '../train/fit-run.js';
+import { medianOf } from './load-report.js';
 
 export interface IalsBenchOptions {
   readonly file: string;
@@ -32,6 +33,8 @@ export interface IalsBenchOptions {
   /** A Python interpreter that can import `implicit`. */
   readonly peer?: string | undefined;
 }
+
+type Epoch = Readonly<Record<'seconds', number>>;
 
 const STEPS = 3;
 const MEMORY_BYTES_MAX = 4 * 2 ** 30;
@@ -45,22 +48,23 @@ export async function runIalsBench(context: CommandContext, options: IalsBenchOp
     limit: undefined,
   });
   const set = table.trainingSet();
-  const own: number[] = [];
-  const others: number[] = [];
+  const own: Epoch[] = [];
+  const others: Epoch[] = [];
   for (let turn = 1; turn <= turns; turn++) {
     terminal.say(`turn ${turn} of ${turns}`);
     own.push(...(await ownEpochs(context, set, options)));
     if (peer !== undefined) others.push(...(await peerEpochs(set, { ...options, peer })));
   }
-  const epochSeconds = medianOf(own);
+  const { seconds: epochSeconds } = medianOf(own);
   const told = { users: set.userIds.length, items: set.itemIds.length, interactions: set.items.length };
-  const beside =
-    peer === undefined ? {} : { peerEpochSeconds: medianOf(others), ratio: epochSeconds / medianOf(others) };
-  terminal.result({ bench: 'ials', ...told, factors, epochs, threads, epochSeconds, ...beside });
+  const result = { bench: 'ials', ...told, factors, epochs, threads, epochSeconds };
+  if (peer === undefined) return terminal.result(result);
+  const { seconds: peerEpochSeconds } = medianOf(others);
+  terminal.result({ ...result, peerEpochSeconds, ratio: epochSeconds / peerEpochSeconds });
 }
 
-/** Seconds of each epoch but the first. */
-async function ownEpochs(context: CommandContext, set: TrainingSet, options: IalsBenchOptions): Promise<number[]> {
+/** Each epoch but the first. */
+async function ownEpochs(context: CommandContext, set: TrainingSet, options: IalsBenchOptions): Promise<Epoch[]> {
   const { factors, epochs, threads } = options;
   const { clock, logger } = context;
   const algorithm = await requireAlgorithm('ials');
@@ -69,10 +73,10 @@ async function ownEpochs(context: CommandContext, set: TrainingSet, options: Ial
     signal: new AbortController().signal,
   });
   await fit.model.close();
-  return differences(fit.curve.map(({ elapsedMs }) => elapsedMs / 1_000));
+  return epochsBetween(fit.curve.map(({ elapsedMs }) => elapsedMs / 1_000));
 }
 
-async function peerEpochs(set: TrainingSet, options: IalsBenchOptions & { readonly peer: string }): Promise<number[]> {
+async function peerEpochs(set: TrainingSet, options: IalsBenchOptions & { readonly peer: string }): Promise<Epoch[]> {
   const folder = mkdtempSync(join(tmpdir(), 'freshet-ials-'));
   try {
     writeFileSync(join(folder, 'starts.i32'), bytesOf(set.rowStart));
@@ -80,7 +84,7 @@ async function peerEpochs(set: TrainingSet, options: IalsBenchOptions & { readon
     const { factors, epochs, threads } = options;
     const counts = [set.itemIds.length, factors, epochs, threads, STEPS].map(String);
     const { stdout } = await promisify(execFile)(options.peer, [PEER_SCRIPT, folder, ...counts]);
-    return differences(JSON.parse(stdout) as number[]);
+    return epochsBetween(JSON.parse(stdout) as number[]);
   } catch (cause) {
     throw new EngineError('USAGE_INVALID', `'${options.peer}' could not run ${PEER_SCRIPT}: is 'implicit' installed?`, {
       cause,
@@ -90,10 +94,6 @@ async function peerEpochs(set: TrainingSet, options: IalsBenchOptions & { readon
   }
 }
 
-function differences(times: readonly number[]): number[] {
-  return times.slice(1).map((time, i) => time - times[i]!);
-}
-
-function medianOf(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+function epochsBetween(ends: readonly number[]): Epoch[] {
+  return ends.slice(1).map((end, i) => ({ seconds: end - ends[i]! }));
 }

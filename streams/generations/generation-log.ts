@@ -18,7 +18,7 @@ import type {
   ReadLimits,
   TopicSpec,
 } from '../log/event-log.js';
-import { ForwardingLog } from '../rebuild/forwarding.js';
+import { ForwardingLog } from '../forwarding.js';
 import { generationOf, ownerOf, physicalName } from './layout.js';
 import type { Layout } from './layout.js';
 

@@ -5,7 +5,7 @@
  * the logical ones, since whoever sends them does so through the generation's log.
  */
 import { PackedRecords } from '../log/packed-records.js';
-import { ForwardingStore } from '../rebuild/forwarding.js';
+import { ForwardingStore } from '../forwarding.js';
 import { MANIFEST_DOCUMENT } from '../runtime/manifest.js';
 import type {
   Commit,

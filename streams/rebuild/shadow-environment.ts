@@ -16,7 +16,7 @@ import type {
   TimerEntry,
 } from '../state/state-store.js';
 import { withoutCell } from './flip-content.js';
-import { ForwardingLog, ForwardingStore } from './forwarding.js';
+import { ForwardingLog, ForwardingStore } from '../forwarding.js';
 
 /** Called before the commit that the outputs belong to, so it may be called again for the same ones. */
 export type OutputListener = (outputs: readonly OutputBatch[]) => void | Promise<void>;

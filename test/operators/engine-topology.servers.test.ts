@@ -9,7 +9,7 @@ import type { KafkaLog, KafkaLogOptions } from '../../streams/kafka/index.js';
 import { openKafkaLog } from '../../streams/kafka/index.js';
 import { MemoryStore } from '../../streams/memory/memory-store.js';
 import { seededRandom } from '../../streams/random.js';
-import { ForwardingStore } from '../../streams/rebuild/forwarding.js';
+import { ForwardingStore } from '../../streams/forwarding.js';
 import { Task } from '../../streams/runtime/task.js';
 import type { StateStore } from '../../streams/state/state-store.js';
 import { describeWithKafka } from '../harness/servers/needs.js';

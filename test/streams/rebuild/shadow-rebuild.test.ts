@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../streams/clock.js';
 import { silentLogger } from '../../../streams/logger.js';
 import { exportSnapshot } from '../../../streams/queries/snapshot.js';
-import { ForwardingStore } from '../../../streams/rebuild/forwarding.js';
+import { ForwardingStore } from '../../../streams/forwarding.js';
 import { requireFlipped, ShadowRebuild } from '../../../streams/rebuild/shadow-rebuild.js';
 import type { RebuildOptions } from '../../../streams/rebuild/shadow-rebuild.js';
 import { readCell } from '../../../streams/runtime/row-bytes.js';

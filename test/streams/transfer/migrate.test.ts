@@ -6,7 +6,7 @@ import { MemoryLog } from '../../../streams/memory/memory-log.js';
 import { MemoryStore } from '../../../streams/memory/memory-store.js';
 import { digestTask } from '../../../streams/queries/state-digest.js';
 import { seededRandom } from '../../../streams/random.js';
-import { ForwardingLog } from '../../../streams/rebuild/forwarding.js';
+import { ForwardingLog } from '../../../streams/forwarding.js';
 import { requireManifest } from '../../../streams/runtime/manifest.js';
 import { Task } from '../../../streams/runtime/task.js';
 import { buildTopology } from '../../../streams/runtime/topology.js';

@@ -13,7 +13,7 @@ import type { OutgoingRecord, TopicSpec } from '../../../streams/log/event-log.j
 import { MemoryLog } from '../../../streams/memory/memory-log.js';
 import { MemoryStore } from '../../../streams/memory/memory-store.js';
 import { seededRandom } from '../../../streams/random.js';
-import { ForwardingLog, ForwardingStore } from '../../../streams/rebuild/forwarding.js';
+import { ForwardingLog, ForwardingStore } from '../../../streams/forwarding.js';
 import { requireManifest } from '../../../streams/runtime/manifest.js';
 import { PARTITION_KEY } from '../../../streams/runtime/operator-chain.js';
 import type { Operator } from '../../../streams/runtime/operator.js';

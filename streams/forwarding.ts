@@ -17,7 +17,7 @@ import type {
   PartitionBounds,
   ReadLimits,
   TopicSpec,
-} from '../log/event-log.js';
+} from './log/event-log.js';
 import type {
   Commit,
   CommitOutcome,
@@ -30,7 +30,7 @@ import type {
   TaskHead,
   TaskId,
   TimerEntry,
-} from '../state/state-store.js';
+} from './state/state-store.js';
 
 export class ForwardingStore implements StateStore {
   readonly delivery: 'atomic' | 'outbox';
