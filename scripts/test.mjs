@@ -2,7 +2,8 @@
  * The whole test run: static checks, build, vitest; at the very end one line `N passed, N failed`.
  *
  * Each static check counts as one test, and so does the build when it fails. A test file that cannot be loaded and
- * an error outside of any test count as failed. Skipped tests are listed with their reason and counted nowhere.
+ * an error outside of any test count as failed. Failed and skipped tests are listed with their reason after vitest's own
+ * output; the skipped ones are counted nowhere.
  * With arguments (`npm test -- test/streams`) only those go to vitest, and the static checks are left out.
  */
 import { spawn } from 'node:child_process';
@@ -16,6 +17,7 @@ export async function test(root, build, args) {
     const failedChecks = await check(root);
     counts.failed += failedChecks.length;
     counts.passed += CHECK_COUNT - failedChecks.length;
+    for (const name of failedChecks) console.log(`failed: ${name}`);
   }
   try {
     await build();
@@ -68,8 +70,10 @@ function addVitest(counts, { code, report }) {
     return;
   }
   counts.passed += report.passed;
-  counts.failed += report.failed;
+  counts.failed += report.failed.length;
   // A run may fail without a failed test, for example when no test matched: that must not look like success.
-  if (code !== 0 && report.failed === 0) counts.failed++;
-  for (const { name, reason } of report.skipped) console.log(`skipped: ${name}${reason === '' ? '' : ` – ${reason}`}`);
+  if (code !== 0 && report.failed.length === 0) counts.failed++;
+  for (const outcome of ['skipped', 'failed'])
+    for (const { name, reason } of report[outcome])
+      console.log(`${outcome}: ${name}${reason === '' ? '' : ` – ${reason.split('\n', 1)[0]}`}`);
 }
