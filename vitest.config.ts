@@ -8,8 +8,9 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, 'test/**/*.servers.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // For what hangs; how long a test takes is the machine's business, and its disk's.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     reporters: ['default', './scripts/vitest-reporter.mjs'],
   },
 });

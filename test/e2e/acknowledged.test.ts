@@ -20,7 +20,7 @@ describe('acknowledged events', () => {
   afterEach(killAll);
   afterAll(removeTemporaryDirectories);
 
-  it('survive kill -9 and are counted exactly once, repeated ones too', { timeout: 90_000 }, async () => {
+  it('survive kill -9 and are counted exactly once, repeated ones too', async () => {
     const data = temporaryDirectory();
     const random = seededRandom('acknowledged');
     // Lists of at most 10 of 5 users: an event that is sent again is well within the events remembered of a person.

@@ -61,7 +61,7 @@ describe('bad requests', () => {
     ['noise', Buffer.from(seededRandom('noise').bytes(5_000)), 'REQUEST_INVALID'],
   ];
 
-  it('are refused one by one, with a code, and nothing else suffers', { timeout: 90_000 }, async () => {
+  it('are refused one by one, with a code, and nothing else suffers', async () => {
     const data = temporaryDirectory();
     const { url, process } = await startUp(data);
     const wrong: string[] = [];
@@ -113,7 +113,7 @@ describe('bad requests', () => {
 });
 
 describe('damaged bytes in the log', () => {
-  it('become dead letters that tell where and why, and take nothing good with them', { timeout: 90_000 }, async () => {
+  it('become dead letters that tell where and why, and take nothing good with them', async () => {
     const data = temporaryDirectory();
     const first = await startUp(data);
     expect((await post(first.url, JSON.stringify(GOOD))).status).toBe(202);

@@ -57,7 +57,7 @@ describeWithKafka('bench w1 on servers', () => {
     await log.close();
   }
 
-  it('counts every click once, and refuses a topic with records in it', { timeout: 120_000 }, async (context) => {
+  it('counts every click once, and refuses a topic with records in it', async (context) => {
     needsRedis(context);
     await fillClicks();
     const args = ['bench', 'w1', '--kafka', kafka.brokers.join(), '--redis', redis.address];

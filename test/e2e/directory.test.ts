@@ -44,7 +44,7 @@ afterEach(killAll);
 afterAll(removeTemporaryDirectories);
 
 describe('a directory that a running engine holds', () => {
-  it('is refused to a second engine, by the name of the process', { timeout: 60_000 }, async () => {
+  it('is refused to a second engine, by the name of the process', async () => {
     const data = temporaryDirectory();
     const { process } = await startUp(data);
     const second = await runFreshet('up', '--port', '0', '--data', data);
@@ -53,7 +53,7 @@ describe('a directory that a running engine holds', () => {
     expect(process.end).toBeUndefined();
   });
 
-  it('takes commands, with the answers that a free directory gives', { timeout: 90_000 }, async () => {
+  it('takes commands, with the answers that a free directory gives', async () => {
     const [free, held] = [temporaryDirectory(), temporaryDirectory()];
     const { process } = await startUp(held);
     const run = (data: string, ...args: string[]) => runFreshet(...args, '--data', data);
@@ -85,24 +85,20 @@ describe('a directory that a running engine holds', () => {
     expect(await usersOf(held)).toEqual(await usersOf(free));
   });
 
-  it(
-    'held by a job, beside the address that a killed engine left behind, is told as held',
-    { timeout: 60_000 },
-    async () => {
-      const data = temporaryDirectory();
-      const { process } = await startUp(data);
-      await process.kill();
-      expect(existsSync(join(data, 'admin.json'))).toBe(true);
-      const job = new FreshetProcess(['replay', clicks(), '--mapping', mapping(), '--data', data, '--speed', '1x']);
-      await until('the job to hold the directory', async () => {
-        const { code, stderr } = await runFreshet('state', 'digest', '--data', data);
-        expect(stderr).not.toContain('freshet: unexpected');
-        return code === 1 && stderr.includes(`DATA_DIRECTORY_LOCKED`) && stderr.includes(`process ${job.pid}`);
-      });
-      await job.kill();
-      expect((await runFreshet('state', 'digest', '--data', data)).code).toBe(0);
-    },
-  );
+  it('held by a job, beside the address that a killed engine left behind, is told as held', async () => {
+    const data = temporaryDirectory();
+    const { process } = await startUp(data);
+    await process.kill();
+    expect(existsSync(join(data, 'admin.json'))).toBe(true);
+    const job = new FreshetProcess(['replay', clicks(), '--mapping', mapping(), '--data', data, '--speed', '1x']);
+    await until('the job to hold the directory', async () => {
+      const { code, stderr } = await runFreshet('state', 'digest', '--data', data);
+      expect(stderr).not.toContain('freshet: unexpected');
+      return code === 1 && stderr.includes(`DATA_DIRECTORY_LOCKED`) && stderr.includes(`process ${job.pid}`);
+    });
+    await job.kill();
+    expect((await runFreshet('state', 'digest', '--data', data)).code).toBe(0);
+  });
 });
 
 function withoutVectors(stdout: string): string {

@@ -44,44 +44,40 @@ describe('an engine whose disk is full', () => {
     ['to the last byte', 0],
     // Covers what is taken between two looks at the disk, and what the stages make of it.
     ['up to the reserve', 10 << 20],
-  ] as const)(
-    '%s says so, stays up, loses nothing, and goes on when there is room',
-    { timeout: 90_000 },
-    async ([, reserve], context) => {
-      const disk = mountSmallDisk() ?? context.skip('this process may not mount a small disk');
-      const data = join(disk, 'data');
-      const { url, process } = await startUp(data, '--set', `serving.freeDiskBytesMin=${reserve}`);
-      const ballast = join(disk, 'ballast');
-      writeFileSync(ballast, Buffer.alloc(freeBytes(disk) - LEFT_BYTES));
+  ] as const)('%s says so, stays up, loses nothing, and goes on when there is room', async ([, reserve], context) => {
+    const disk = mountSmallDisk() ?? context.skip('this process may not mount a small disk');
+    const data = join(disk, 'data');
+    const { url, process } = await startUp(data, '--set', `serving.freeDiskBytesMin=${reserve}`);
+    const ballast = join(disk, 'ballast');
+    writeFileSync(ballast, Buffer.alloc(freeBytes(disk) - LEFT_BYTES));
 
-      const producer = new Producer('p', 50, 200);
-      await until(
-        'refusals',
-        async () => {
-          await producer.post(url, 60);
-          return producer.refusals.length >= REFUSALS;
-        },
-        60_000,
-      );
-      const acknowledgedWhileFull = producer.acknowledged.size;
-      expect(acknowledgedWhileFull).toBeGreaterThan(0);
-      const kinds = new Set(producer.refusals.map(({ status, code, retryAfter }) => `${status} ${code} ${retryAfter}`));
-      expect([...kinds].filter((kind) => !['503 STORAGE_FULL 1', '429 OVERLOADED 1'].includes(kind))).toEqual([]);
-      expect(process.end).toBeUndefined();
-      expect((await fetch(`${url}/healthz`)).status).toBe(200);
-      if (reserve > 0) expect(freeBytes(disk)).toBeGreaterThan(0);
+    const producer = new Producer('p', 50, 200);
+    await until(
+      'refusals',
+      async () => {
+        await producer.post(url, 60);
+        return producer.refusals.length >= REFUSALS;
+      },
+      60_000,
+    );
+    const acknowledgedWhileFull = producer.acknowledged.size;
+    expect(acknowledgedWhileFull).toBeGreaterThan(0);
+    const kinds = new Set(producer.refusals.map(({ status, code, retryAfter }) => `${status} ${code} ${retryAfter}`));
+    expect([...kinds].filter((kind) => !['503 STORAGE_FULL 1', '429 OVERLOADED 1'].includes(kind))).toEqual([]);
+    expect(process.end).toBeUndefined();
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    if (reserve > 0) expect(freeBytes(disk)).toBeGreaterThan(0);
 
-      rmSync(ballast);
-      await until('writes to be taken again', () => producer.post(url, 60));
-      await until(
-        'the stages',
-        async () => ((await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } }).lag.stream === 0,
-        30_000,
-      );
-      expect(producer.acknowledged.size).toBeGreaterThan(acknowledgedWhileFull);
-      expect((await process.stop()).code).toBe(0);
-      const users = await inspect(data, (inspection) => inspection.users());
-      expect(countBy(users, ({ key }) => key, interactionsOf)).toEqual(producer.byUser());
-    },
-  );
+    rmSync(ballast);
+    await until('writes to be taken again', () => producer.post(url, 60));
+    await until(
+      'the stages',
+      async () => ((await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } }).lag.stream === 0,
+      30_000,
+    );
+    expect(producer.acknowledged.size).toBeGreaterThan(acknowledgedWhileFull);
+    expect((await process.stop()).code).toBe(0);
+    const users = await inspect(data, (inspection) => inspection.users());
+    expect(countBy(users, ({ key }) => key, interactionsOf)).toEqual(producer.byUser());
+  });
 });

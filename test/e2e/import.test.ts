@@ -17,58 +17,54 @@ afterAll(removeTemporaryDirectories);
 describe("a shop's export", () => {
   const ROWS = 3_000;
 
-  it(
-    'becomes items with category path, brand and price, and sessions with their purchases',
-    { timeout: 60_000 },
-    async (context) => {
-      const file = requireDataSet(REES46, context);
-      const data = temporaryDirectory();
-      const args = ['import', file, '--mapping', 'rees46', '--data', data, '--limit', String(ROWS)];
-      expect(await resultOf(...args)).toMatchObject({ rows: ROWS, rejected: 0 });
-      const rows = readCsv(file, ROWS);
-      await inspect(data, async (inspection) => {
-        const users = await inspection.users();
-        expect(countBy(users, ({ key }) => key, interactionsOf)).toEqual(countBy(rows, (row) => row.get('user_id')!));
-        const conversions = [...(await inspection.sessions()).values()].reduce(
-          (sum, session) => sum + session.conversions,
-          0,
-        );
-        expect(conversions).toBe(rows.filter((row) => row.get('event_type') === 'purchase').length);
-        expect(conversions).toBeGreaterThan(10);
+  it('becomes items with category path, brand and price, and sessions with their purchases', async (context) => {
+    const file = requireDataSet(REES46, context);
+    const data = temporaryDirectory();
+    const args = ['import', file, '--mapping', 'rees46', '--data', data, '--limit', String(ROWS)];
+    expect(await resultOf(...args)).toMatchObject({ rows: ROWS, rejected: 0 });
+    const rows = readCsv(file, ROWS);
+    await inspect(data, async (inspection) => {
+      const users = await inspection.users();
+      expect(countBy(users, ({ key }) => key, interactionsOf)).toEqual(countBy(rows, (row) => row.get('user_id')!));
+      const conversions = [...(await inspection.sessions()).values()].reduce(
+        (sum, session) => sum + session.conversions,
+        0,
+      );
+      expect(conversions).toBe(rows.filter((row) => row.get('event_type') === 'purchase').length);
+      expect(conversions).toBeGreaterThan(10);
 
-        const latest = new Map<string, Columns>(rows.map((row) => [row.get('product_id')!, row]));
-        const seen = new Set<string>();
-        // Not in the order of the file: upserts of one item keep theirs, and the last one counts.
-        const items = new Map(
-          (await inspection.records('itemEvents')).flatMap((record) =>
-            record.kind === 'ItemUpsert' ? [[record.itemId, record]] : [],
-          ),
-        );
-        for (const [itemId, { price, brand, categories, currency }] of items) {
-          const row = latest.get(itemId)!;
-          seen.add(itemId);
-          const path = row
-            .get('category_code')!
-            .split('.')
-            .filter((part) => part !== '')
-            .reverse();
-          expect([price, brand ?? '', categories, currency]).toEqual([
-            Number(row.get('price')),
-            row.get('brand'),
-            path,
-            'USD',
-          ]);
-        }
-        expect(seen.size).toBe(latest.size);
-      });
-      const item = JSON.parse(
-        (await runFreshet('state', 'get', 'items', rows[1]!.get('product_id')!, '--data', data)).stdout,
-      ) as {
-        operators: object;
-      };
-      expect(Object.keys(item.operators)).toEqual(expect.arrayContaining(['catalogue', 'popularity']));
-    },
-  );
+      const latest = new Map<string, Columns>(rows.map((row) => [row.get('product_id')!, row]));
+      const seen = new Set<string>();
+      // Not in the order of the file: upserts of one item keep theirs, and the last one counts.
+      const items = new Map(
+        (await inspection.records('itemEvents')).flatMap((record) =>
+          record.kind === 'ItemUpsert' ? [[record.itemId, record]] : [],
+        ),
+      );
+      for (const [itemId, { price, brand, categories, currency }] of items) {
+        const row = latest.get(itemId)!;
+        seen.add(itemId);
+        const path = row
+          .get('category_code')!
+          .split('.')
+          .filter((part) => part !== '')
+          .reverse();
+        expect([price, brand ?? '', categories, currency]).toEqual([
+          Number(row.get('price')),
+          row.get('brand'),
+          path,
+          'USD',
+        ]);
+      }
+      expect(seen.size).toBe(latest.size);
+    });
+    const item = JSON.parse(
+      (await runFreshet('state', 'get', 'items', rows[1]!.get('product_id')!, '--data', data)).stdout,
+    ) as {
+      operators: object;
+    };
+    expect(Object.keys(item.operators)).toEqual(expect.arrayContaining(['catalogue', 'popularity']));
+  });
 });
 
 describe('a file that is not as it should be', () => {
@@ -86,77 +82,65 @@ describe('a file that is not as it should be', () => {
     return { ...finished, data };
   }
 
-  it(
-    'that is empty, missing, a directory, or without the columns, is refused with the reason',
-    { timeout: 60_000 },
-    async () => {
-      const empty = await importing('empty.csv', '');
-      expect([empty.code, empty.stderr]).toEqual([1, expect.stringMatching(/^freshet: MAPPING_INVALID: .*empty/m)]);
-      const other = await importing('other.csv', 'a,b\n1,2\n');
-      expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/MAPPING_INVALID: .*no column 'user_id'/)]);
-      const directory = temporaryDirectory();
-      for (const path of [join(directory, 'nowhere.csv'), directory]) {
-        const refused = await runFreshet('import', path, '--mapping', 'globo', '--data', join(directory, 'data'));
-        expect([refused.code, refused.stderr]).toEqual([
-          1,
-          expect.stringMatching(/^freshet: [A-Z_]+: .*(nowhere|freshet-e2e)/m),
-        ]);
-        expect(refused.stderr).not.toMatch(/unexpected|\n {4}at /);
-      }
-      const badMapping = join(directory, 'bad.yaml');
-      writeFileSync(badMapping, 'name: x\nformat: csv\ninteraction: { userId: a, itemId: b }\nextra: 1\n');
-      const refused = await importing('fine.csv', HEADER + lines(3), '--mapping', badMapping);
-      expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/MAPPING_INVALID: .*2 fault|3 fault/)]);
-    },
-  );
+  it('that is empty, missing, a directory, or without the columns, is refused with the reason', async () => {
+    const empty = await importing('empty.csv', '');
+    expect([empty.code, empty.stderr]).toEqual([1, expect.stringMatching(/^freshet: MAPPING_INVALID: .*empty/m)]);
+    const other = await importing('other.csv', 'a,b\n1,2\n');
+    expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/MAPPING_INVALID: .*no column 'user_id'/)]);
+    const directory = temporaryDirectory();
+    for (const path of [join(directory, 'nowhere.csv'), directory]) {
+      const refused = await runFreshet('import', path, '--mapping', 'globo', '--data', join(directory, 'data'));
+      expect([refused.code, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(/^freshet: [A-Z_]+: .*(nowhere|freshet-e2e)/m),
+      ]);
+      expect(refused.stderr).not.toMatch(/unexpected|\n {4}at /);
+    }
+    const badMapping = join(directory, 'bad.yaml');
+    writeFileSync(badMapping, 'name: x\nformat: csv\ninteraction: { userId: a, itemId: b }\nextra: 1\n');
+    const refused = await importing('fine.csv', HEADER + lines(3), '--mapping', badMapping);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/MAPPING_INVALID: .*2 fault|3 fault/)]);
+  });
 
-  it(
-    'that is a truncated or damaged gzip is refused as a whole, so that the repaired file counts once',
-    { timeout: 60_000 },
-    async () => {
-      const ROWS = 4_000;
-      const whole = gzipSync(HEADER + lines(ROWS));
-      for (const broken of [
-        whole.subarray(0, whole.length / 2),
-        Buffer.concat([whole.subarray(0, 5_000), Buffer.alloc(50), whole.subarray(5_050)]),
-      ]) {
-        const cut = await importing('cut.csv.gz', broken);
-        expect([cut.code, cut.stderr]).toEqual([1, expect.stringMatching(/^freshet: [A-Z_]+: .*cut\.csv\.gz/m)]);
-        expect(cut.stderr).not.toContain('freshet: unexpected');
-        expect(await countedIn(cut.data)).toBe(0);
-        const file = join(dirname(cut.data), 'cut.csv.gz');
-        writeFileSync(file, whole);
-        await resultOf('import', file, '--mapping', 'globo', '--data', cut.data);
-        expect(await countedIn(cut.data)).toBe(ROWS);
-      }
-    },
-  );
+  it('that is a truncated or damaged gzip is refused as a whole, so that the repaired file counts once', async () => {
+    const ROWS = 4_000;
+    const whole = gzipSync(HEADER + lines(ROWS));
+    for (const broken of [
+      whole.subarray(0, whole.length / 2),
+      Buffer.concat([whole.subarray(0, 5_000), Buffer.alloc(50), whole.subarray(5_050)]),
+    ]) {
+      const cut = await importing('cut.csv.gz', broken);
+      expect([cut.code, cut.stderr]).toEqual([1, expect.stringMatching(/^freshet: [A-Z_]+: .*cut\.csv\.gz/m)]);
+      expect(cut.stderr).not.toContain('freshet: unexpected');
+      expect(await countedIn(cut.data)).toBe(0);
+      const file = join(dirname(cut.data), 'cut.csv.gz');
+      writeFileSync(file, whole);
+      await resultOf('import', file, '--mapping', 'globo', '--data', cut.data);
+      expect(await countedIn(cut.data)).toBe(ROWS);
+    }
+  });
 
-  it(
-    'with invalid UTF-8, endless ids and wrong columns loses only those rows, which dead letters name',
-    { timeout: 60_000 },
-    async () => {
-      const bad = [
-        Buffer.from(`\n${'x'.repeat(100_000)},s,i,1500000000000,1,2,3,4,5\n`),
-        Buffer.from('u1,s1,i1,NaN,1,2,3,4,5\nu1,s1,i1\nu1,s1,,1500000000000,1,2,3,4,5\n'),
-        Buffer.from([0xff, 0xfe, 0x80]),
-        Buffer.from(',s1,i1,1500000000000,1,2,3,4,5\n'),
-      ];
-      const file = Buffer.concat([Buffer.from(HEADER + lines(50)), ...bad, Buffer.from(lines(50))]);
-      const { code, stdout, data } = await importing('odd.csv', file);
-      expect(code).toBe(0);
-      expect(JSON.parse(stdout)).toMatchObject({ rows: 105, rejected: 4, records: 101 });
-      const letters = await runFreshet('dead-letters', 'list', '--data', data);
-      expect(
-        letters.stdout
-          .trim()
-          .split('\n')
-          .map((text) => (JSON.parse(text) as { offset: number }).offset),
-      ).toEqual([51, 52, 53, 54]);
-      const users = await inspect(data, (inspection) => inspection.users());
-      expect(users.map(({ key }) => key).filter((key) => !/^u\d$/.test(key))).toEqual(['\ufffd\ufffd\ufffd']);
-    },
-  );
+  it('with invalid UTF-8, endless ids and wrong columns loses only those rows, which dead letters name', async () => {
+    const bad = [
+      Buffer.from(`\n${'x'.repeat(100_000)},s,i,1500000000000,1,2,3,4,5\n`),
+      Buffer.from('u1,s1,i1,NaN,1,2,3,4,5\nu1,s1,i1\nu1,s1,,1500000000000,1,2,3,4,5\n'),
+      Buffer.from([0xff, 0xfe, 0x80]),
+      Buffer.from(',s1,i1,1500000000000,1,2,3,4,5\n'),
+    ];
+    const file = Buffer.concat([Buffer.from(HEADER + lines(50)), ...bad, Buffer.from(lines(50))]);
+    const { code, stdout, data } = await importing('odd.csv', file);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ rows: 105, rejected: 4, records: 101 });
+    const letters = await runFreshet('dead-letters', 'list', '--data', data);
+    expect(
+      letters.stdout
+        .trim()
+        .split('\n')
+        .map((text) => (JSON.parse(text) as { offset: number }).offset),
+    ).toEqual([51, 52, 53, 54]);
+    const users = await inspect(data, (inspection) => inspection.users());
+    expect(users.map(({ key }) => key).filter((key) => !/^u\d$/.test(key))).toEqual(['\ufffd\ufffd\ufffd']);
+  });
 });
 
 function countedIn(data: string): Promise<number> {

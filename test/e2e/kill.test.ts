@@ -22,7 +22,6 @@ describe('a process that reads a file and is killed again and again', () => {
 
   it.for(CASES)(
     'ends up with every click counted once ($mode, $limit clicks)',
-    { timeout: 150_000 },
     async ({ mode, limit, sync, exact }, context) => {
       const file = requireDataSet(GLOBO, context);
       const options: KillOptions = { mode, file, mapping: 'globo', limit, kills: KILLS, seed: 'test', sync };

@@ -38,28 +38,24 @@ describe('events that do not come in time order', () => {
   afterEach(killAll);
   afterAll(removeTemporaryDirectories);
 
-  it(
-    'give the sessions of the sorted file, explicit ones and those cut by a gap',
-    { timeout: 120_000 },
-    async (context) => {
-      const file = requireDataSet(DESKDROP, context);
-      const directory = temporaryDirectory();
-      const sorted = writeSorted(file, join(directory, 'sorted.csv'), ROWS);
-      const shuffled = join(directory, 'as-it-is.csv');
-      writeFileSync(shuffled, readLines(file, ROWS + 1).join('\n'));
-      for (const mapping of mappings(directory)) {
-        const [left, right] = [await sessionsOf(shuffled, mapping), await sessionsOf(sorted, mapping)];
-        const differing = [...new Set([...left.keys(), ...right.keys()])].filter(
-          (id) => JSON.stringify(left.get(id)) !== JSON.stringify(right.get(id)),
-        );
-        expect(differing).toEqual([]);
-        expect([...left.values()].reduce((sum, { interactions }) => sum + interactions, 0)).toBe(ROWS);
-        if (mapping.endsWith('gaps.yaml')) continue;
-        const inFile = countBy(readCsv(shuffled), (row) => `${row.get('personId')} ${row.get('sessionId')}`);
-        expect(new Map([...left].map(([id, { interactions }]) => [id, interactions]))).toEqual(inFile);
-      }
-    },
-  );
+  it('give the sessions of the sorted file, explicit ones and those cut by a gap', async (context) => {
+    const file = requireDataSet(DESKDROP, context);
+    const directory = temporaryDirectory();
+    const sorted = writeSorted(file, join(directory, 'sorted.csv'), ROWS);
+    const shuffled = join(directory, 'as-it-is.csv');
+    writeFileSync(shuffled, readLines(file, ROWS + 1).join('\n'));
+    for (const mapping of mappings(directory)) {
+      const [left, right] = [await sessionsOf(shuffled, mapping), await sessionsOf(sorted, mapping)];
+      const differing = [...new Set([...left.keys(), ...right.keys()])].filter(
+        (id) => JSON.stringify(left.get(id)) !== JSON.stringify(right.get(id)),
+      );
+      expect(differing).toEqual([]);
+      expect([...left.values()].reduce((sum, { interactions }) => sum + interactions, 0)).toBe(ROWS);
+      if (mapping.endsWith('gaps.yaml')) continue;
+      const inFile = countBy(readCsv(shuffled), (row) => `${row.get('personId')} ${row.get('sessionId')}`);
+      expect(new Map([...left].map(([id, { interactions }]) => [id, interactions]))).toEqual(inFile);
+    }
+  });
 });
 
 async function sessionsOf(file: string, mapping: string) {

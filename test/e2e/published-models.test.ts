@@ -78,7 +78,7 @@ describe('published models', () => {
       const status = async (): Promise<Status['models'][number] | undefined> =>
         ((await (await fetch(`${url}/v1/models`)).json()) as Status).models[0];
       const inUse = (version: string): Promise<true> =>
-        until(`version ${version} in use`, async () => (await status())?.version === version || undefined, 30_000);
+        until(`version ${version} in use`, async () => (await status())?.version === version || undefined);
 
       const seen = new Set<string>();
       const published: string[] = [];
@@ -114,7 +114,7 @@ describe('published models', () => {
         writeFileSync(items, bytes);
         const registry = ['--models', models, '--data', data];
         await resultOf('models', 'rollback', 'home', '--to', second.version, ...registry);
-        const refused = await until('the refusal', async () => (await status())?.refused ?? undefined, 30_000);
+        const refused = await until('the refusal', async () => (await status())?.refused ?? undefined);
         expect(refused).toMatchObject({ version: second.version, code: 'MODEL_INVALID' });
         expect((await status())!.version).toBe(third.version);
         expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/models_refused_total\{[^}]*\} 1/);

@@ -49,38 +49,30 @@ describeWithKafka('roles on a cluster', () => {
     return file;
   }
 
-  it(
-    'a killed worker is replaced, and every acknowledged event is counted once',
-    { timeout: 180_000 },
-    async (context) => {
-      needsRedis(context);
-      const config = configFile(temporaryDirectory());
-      const worker = (): FreshetProcess =>
-        new FreshetProcess(['up', '--roles', 'stream', '--config', config, '--data', temporaryDirectory()]);
-      const workers = [worker(), worker()];
-      const edge = await startUp(temporaryDirectory(), '--roles', 'serve', '--config', config);
-      for (const process of workers) await process.says(/partitions assigned/, 60_000);
-      const producer = new Producer('p', USERS);
-      const client = await connectFeed(`${edge.url.replace('http', 'ws')}/v1/feed`);
-      client.subscribe(WATCHED);
-      while (producer.acknowledged.size < EVENTS) {
-        await producer.post(edge.url, LIST);
-        if (producer.acknowledged.size === EVENTS / 2) await workers[0]!.kill();
-      }
-      for (const [userId, expected] of producer.byUser()) {
-        await until(
-          `${userId} at ${expected}`,
-          async () => (await countOf(edge.url, userId)) === expected,
-          TAKE_OVER_MS,
-        );
-      }
-      await until('the feed of the latest state', async () => {
-        const { version } = await stateOf(edge.url, WATCHED);
-        return offsetOfLatest(client) === version + 1;
-      });
-      await client.close();
-    },
-  );
+  it('a killed worker is replaced, and every acknowledged event is counted once', async (context) => {
+    needsRedis(context);
+    const config = configFile(temporaryDirectory());
+    const worker = (): FreshetProcess =>
+      new FreshetProcess(['up', '--roles', 'stream', '--config', config, '--data', temporaryDirectory()]);
+    const workers = [worker(), worker()];
+    const edge = await startUp(temporaryDirectory(), '--roles', 'serve', '--config', config);
+    for (const process of workers) await process.says(/partitions assigned/, 60_000);
+    const producer = new Producer('p', USERS);
+    const client = await connectFeed(`${edge.url.replace('http', 'ws')}/v1/feed`);
+    client.subscribe(WATCHED);
+    while (producer.acknowledged.size < EVENTS) {
+      await producer.post(edge.url, LIST);
+      if (producer.acknowledged.size === EVENTS / 2) await workers[0]!.kill();
+    }
+    for (const [userId, expected] of producer.byUser()) {
+      await until(`${userId} at ${expected}`, async () => (await countOf(edge.url, userId)) === expected, TAKE_OVER_MS);
+    }
+    await until('the feed of the latest state', async () => {
+      const { version } = await stateOf(edge.url, WATCHED);
+      return offsetOfLatest(client) === version + 1;
+    });
+    await client.close();
+  });
 });
 
 interface UserState {

@@ -52,7 +52,7 @@ describe('freshet train', () => {
     const unfinished = join(directory, 'killed', 'unfinished');
     const hasCheckpoint = (): boolean =>
       existsSync(unfinished) && readdirSync(unfinished).some((key) => existsSync(join(unfinished, key, 'checkpoint')));
-    await until('a checkpoint', hasCheckpoint, 120_000);
+    await until('a checkpoint', hasCheckpoint);
     await killed.kill();
     expect(existsSync(join(directory, 'killed', 'ials'))).toBe(false);
     const resumed = await resultOf<Trained & { curve: { epoch: number }[] }>(...command('killed'));

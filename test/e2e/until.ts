@@ -7,7 +7,7 @@ const LOOK_MS = 20;
 export async function until<T>(
   what: string,
   check: () => T | undefined | false | Promise<T | undefined | false>,
-  deadlineMs = 20_000,
+  deadlineMs = 120_000,
 ): Promise<T> {
   const end = systemClock.monotonic() + deadlineMs;
   let last: string;

@@ -55,7 +55,7 @@ describeWithKafka('the engine on a real broker', () => {
     return task;
   }
 
-  it('sessions and rewards that are sent again after a crash are there once', { timeout: 60_000 }, async () => {
+  it('sessions and rewards that are sent again after a crash are there once', async () => {
     options = kafkaLogOptions();
     const log = await openEngineLog();
     const store = new MemoryStore({ delivery: 'outbox' });

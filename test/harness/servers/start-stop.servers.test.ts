@@ -19,7 +19,7 @@ describeWithRedis('Redis under test', () => {
     expect(existsSync(server.directory)).toBe(false);
   });
 
-  it('starts a Redis cluster with replicas', { timeout: 60_000 }, async () => {
+  it('starts a Redis cluster with replicas', async () => {
     const cluster = await startRedisCluster({ masters: 3, replicasPerMaster: 1 });
     expect(new Set(cluster.addresses).size).toBe(6);
     await cluster.stop();
@@ -28,7 +28,7 @@ describeWithRedis('Redis under test', () => {
 });
 
 describeWithKafka('Kafka under test', () => {
-  it('starts three Kafka brokers, of which one may go and come back', { timeout: 180_000 }, async () => {
+  it('starts three Kafka brokers, of which one may go and come back', async () => {
     const server = await startKafka({ brokers: 3 });
     const [first] = server.nodes;
     await first!.process.kill();

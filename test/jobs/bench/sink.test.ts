@@ -6,7 +6,7 @@ import { systemClock } from '../../../streams/clock.js';
 import { silentLogger } from '../../../streams/logger.js';
 import { systemRandom } from '../../../streams/random.js';
 
-it('stores every row once although the database is killed', { timeout: 120_000 }, async () => {
+it('stores every row once although the database is killed', async () => {
   const results: Record<string, unknown>[] = [];
   const terminal = {
     say: () => undefined,

@@ -65,7 +65,7 @@ describe.skipIf(!hasBinary())('training data from the warehouse', () => {
     await until('all rows stored', async () => (await follower.lag()).records === 0, 60_000);
     await follower.stop();
     warehouse = await open();
-  }, 120_000);
+  });
   afterAll(async () => {
     await warehouse?.close();
     await rm(data, { recursive: true, force: true });

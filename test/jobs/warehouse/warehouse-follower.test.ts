@@ -126,7 +126,7 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     await expect(sql('SELECT * FROM nope')).rejects.toThrow(/'nope'\. There are: .*interactions/);
     await expect(sql('DROP TABLE items')).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
     expect(await sql('SELECT itemId FROM items WHERE 0')).toEqual({ columns: ['itemId'], rows: [], truncated: false });
-  }, 30_000);
+  });
 
   it('stores every row once although the database is killed in the middle', async () => {
     const { follower, sql } = follow();
@@ -141,7 +141,7 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     await caughtUp(follower);
     expect(pids.length).toBe(4);
     expect(await count(sql)).toEqual({ n: 4_000, ids: 4_000 });
-  }, 60_000);
+  });
 
   it('takes what it had not read before a repartition from the old topic, and the rest from the new one', async () => {
     await click(0, 300);
@@ -168,7 +168,7 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     await caughtUp(follower);
     expect(await count(sql)).toEqual({ n: 800, ids: 800 });
     expect(errors).toEqual([]);
-  }, 30_000);
+  });
 
   it('goes on at the stored position after a restart, and apart from it when the log was made anew', async () => {
     await click(0, 500);
@@ -186,7 +186,7 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     const third = follow({ log });
     await caughtUp(third.follower);
     expect(await count(third.sql)).toEqual({ n: 1_000, ids: 1_000 });
-  }, 60_000);
+  });
 
   it('waits without failing while the warehouse cannot be opened, and then catches up', async () => {
     await click(0, 10);
@@ -198,7 +198,7 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     await expect(sql('SELECT 1')).rejects.toMatchObject({ code: 'WAREHOUSE_UNAVAILABLE' });
     await caughtUp(follower);
     expect(await count(sql)).toEqual({ n: 10, ids: 10 });
-  }, 30_000);
+  });
 
   it('migrates forwards only and follows the configured retention', async () => {
     const warehouse = await open();
@@ -219,7 +219,7 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     } finally {
       await warehouse.close();
     }
-  }, 30_000);
+  });
 });
 
 async function fillEverything(): Promise<void> {

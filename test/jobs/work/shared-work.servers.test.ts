@@ -124,7 +124,7 @@ describeWithRedis('training shared out to workers', () => {
     expect(await blobsLeft('trials')).toBe(0);
   });
 
-  it('gives the shard of a killed worker to another, and counts it once', { timeout: 120_000 }, async () => {
+  it('gives the shard of a killed worker to another, and counts it once', async () => {
     configure('killed');
     const pool = await openPool();
     const first = spawnWorker();
@@ -141,7 +141,7 @@ describeWithRedis('training shared out to workers', () => {
     expect(await blobsLeft('killed')).toBe(0);
   });
 
-  it('hands the shard of a stopped worker to another at once', { timeout: 120_000 }, async () => {
+  it('hands the shard of a stopped worker to another at once', async () => {
     // The lock outlasts the test: only what was handed back can be taken.
     configure('stopped', 'training.workerLockMs=600000');
     const pool = await openPool();
@@ -158,7 +158,7 @@ describeWithRedis('training shared out to workers', () => {
     expect(await blobsLeft('stopped')).toBe(0);
   });
 
-  it('takes one answer of a shard that two workers finished', { timeout: 120_000 }, async () => {
+  it('takes one answer of a shard that two workers finished', async () => {
     configure('held');
     const pool = await openPool();
     const held = spawnWorker();
@@ -188,7 +188,7 @@ describeWithRedis('training shared out to workers', () => {
     expect(await blobsLeft('nobody')).toBe(0);
   });
 
-  it('a worker drains and ends when it is told to', { timeout: 120_000 }, async () => {
+  it('a worker drains and ends when it is told to', async () => {
     configure('ends');
     const worker = spawnWorker();
     await worker.says(/takes shards of training/, 60_000);

@@ -7,7 +7,7 @@ import { hasGlobo, readGlobo, replay } from './globo-prequential.js';
 const CLICKS = 15_000;
 
 describe.skipIf(!hasGlobo())('next click on public news clicks (skipped where the data are not present)', () => {
-  it('is found among ten recommendations about as often as in the full replay', { timeout: 120_000 }, async () => {
+  it('is found among ten recommendations about as often as in the full replay', async () => {
     const variants = (['full', 'push'] as const).map((pipeline) => ({
       name: pipeline,
       pipeline,

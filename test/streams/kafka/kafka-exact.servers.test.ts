@@ -106,7 +106,7 @@ describeWithKafka('on a real broker', () => {
     await expect.poll(() => ids(one), READABLE).toEqual(idsOf(outputs(0, 7)));
   });
 
-  it('an exact topic has each output once though answers are lost', { timeout: 120_000 }, async () => {
+  it('an exact topic has each output once though answers are lost', async () => {
     const tuning = { connectTimeoutMs: 1_000, requestTimeoutMs: 1_000 };
     const log = await open({ brokers: [proxy.address], tuning });
     for (let round = 0; round < 8; round++) {
@@ -156,7 +156,6 @@ describeWithKafka('on a real broker', () => {
 
   it.each(['none', 'gzip', 'snappy'] as const)(
     'Java places keys as we do and reads what we write, and we what Java writes (%s)',
-    { timeout: 120_000 },
     async (compression) => {
       const log = await open({ tuning: { compression } });
       await log.createTopics([{ name: 'shared', partitions: 5, class: 'event' }]);

@@ -57,7 +57,7 @@ describe('packed outputs', () => {
     expect(packed.finish().records.map(({ key }) => key)).toEqual(['a', 'c']);
   });
 
-  it('are stored behind what else their transaction brings, few or many', { timeout: 60_000 }, async () => {
+  it('are stored behind what else their transaction brings, few or many', async () => {
     const harness = await openEmbedded(systemClock, { sync: 'none' });
     const { log, store } = harness.storage();
     await log.createTopics([{ name: TOPIC, partitions: PARTITIONS, class: 'event' }]);

@@ -150,7 +150,7 @@ describe('on a redis cluster', () => {
     sender.close();
     listener.close();
     await open.close();
-  }, 120_000);
+  });
 });
 
 function infoOf(address: string, section: string): string {

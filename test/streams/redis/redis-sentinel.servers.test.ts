@@ -34,7 +34,7 @@ describe('a store behind Sentinels', () => {
   });
   afterAll(() => sentinels?.stop());
 
-  it('goes on with the replica when the master is killed', { timeout: 120_000 }, async (context) => {
+  it('goes on with the replica when the master is killed', async (context) => {
     needsRedis(context);
     const { addresses, name, nodes } = sentinels!;
     const topology = { mode: 'sentinel', sentinels: parseAddresses(addresses.join())!, name } as const;

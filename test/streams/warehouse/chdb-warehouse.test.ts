@@ -65,7 +65,7 @@ describe('the process of the embedded warehouse', () => {
     await first.warehouse.close();
     const second = await open(first.directory);
     expect(await second.warehouse.query('SELECT 2 AS two')).toEqual([{ two: 2 }]);
-  }, 30_000);
+  });
 
   it('refuses a file in place of its directory', async () => {
     const directory = await temporaryDirectory();
@@ -84,7 +84,7 @@ describe('the process of the embedded warehouse', () => {
       code: 'DATA_DIRECTORY_INVALID',
       message: expect.stringContaining(directory) as string,
     });
-  }, 30_000);
+  });
 
   it('opens with blocks that cannot be read only when told to', async () => {
     const { directory } = await withStoredBlock();
@@ -95,7 +95,7 @@ describe('the process of the embedded warehouse', () => {
     });
     const { warehouse } = await open(directory, { acceptDamage: true });
     expect(await warehouse.query('SELECT count() AS n FROM t')).toEqual([{ n: 0 }]);
-  }, 30_000);
+  });
 
   it('says that stored data is damaged instead of returning part of it', async () => {
     const { directory } = await withStoredBlock();
@@ -107,7 +107,7 @@ describe('the process of the embedded warehouse', () => {
     await expect(warehouse.query('SELECT sum(a) AS s FROM t')).rejects.toMatchObject({
       code: 'DATA_DIRECTORY_INVALID',
     });
-  }, 30_000);
+  });
 
   async function withStoredBlock(): Promise<{ directory: string }> {
     const { warehouse, directory } = await open();
@@ -142,7 +142,7 @@ describe('the process of the embedded warehouse', () => {
     await systemClock.sleep(100);
     expect(await warehouse.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
     expect(pids).toHaveLength(2);
-  }, 30_000);
+  });
 
   it('does not answer without its password', async () => {
     const { url, username, password } = await startProcess();
@@ -194,7 +194,7 @@ describe('the process of the embedded warehouse', () => {
     let waitedMs = 0;
     for (; isAlive(child) && waitedMs < 15_000; waitedMs += 100) await systemClock.sleep(100);
     expect(isAlive(child)).toBe(false);
-  }, 40_000);
+  });
 
   it('stores what was acknowledged although it is killed at once', async () => {
     const { warehouse, pids } = await open();
@@ -206,7 +206,7 @@ describe('the process of the embedded warehouse', () => {
     // Calls in the moment before the exit is noticed fail; the next child serves what the killed one acknowledged.
     while (pids.length < 2) await systemClock.sleep(20);
     expect(await warehouse.query('SELECT count() AS n FROM t')).toEqual([{ n: 500 }]);
-  }, 30_000);
+  });
 });
 
 /** An engine in a process of its own, busy with a statement that takes for ever. */

@@ -62,7 +62,7 @@ describe('a server named by the configuration', () => {
       await stop();
       await rm(data, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 
   it('is unavailable when nobody answers, and refused when it is no address', async () => {
     const database = 'freshet_test';

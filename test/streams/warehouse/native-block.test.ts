@@ -71,12 +71,12 @@ beforeAll(async () => {
       `CREATE TABLE ${table} (${RECORD_COLUMNS}, ${columns.join(', ')}${made}) ENGINE = MergeTree ORDER BY _offset`,
     );
   }
-}, 60_000);
+});
 
 afterAll(async () => {
   await warehouse.close();
   await rm(directory, { recursive: true, force: true });
-}, 60_000);
+});
 
 const columns: readonly TableColumn[] = [
   { name: '_offset', type: 'UInt64', hasDefault: false },
@@ -86,37 +86,31 @@ const columns: readonly TableColumn[] = [
 const encode = (rows: readonly WarehouseRow[], known = columns) =>
   new NativeBlockEncoder(known).encode(rows, {}, () => Promise.resolve());
 
-it(
-  'stores what JSON would have stored, whatever the values and whichever are missing',
-  { timeout: 120_000 },
-  async () => {
-    const all = Object.keys(COLUMNS).join(', ');
-    let next = 0;
-    const blocks = fc.array(rowOf, { minLength: 1, maxLength: 40 });
-    const stores = async (rows: readonly WarehouseRow[]): Promise<void> => {
-      const from = next;
-      next += rows.length;
-      const range = { topic: 'values', partition: 0, fromOffset: from, toOffset: next - 1 };
-      const placed = rows.map((row, i) => ({ ...row, _offset: from + i, _outputId: '' }));
-      expect(await encode(placed)).toBeDefined();
-      await warehouse.insert('native', placed, range);
-      // A column of a type that is not written natively sends the whole block as JSON.
-      await warehouse.insert(
-        'json',
-        placed.map((row) => ({ ...row, [JSON_ONLY]: 1 })),
-        range,
-      );
-      const stored = (table: string): Promise<object[]> =>
-        warehouse.query(`SELECT ${all} FROM ${table} WHERE _offset >= {from:UInt64} ORDER BY _offset`, { from });
-      expect(await stored('native')).toEqual(await stored('json'));
-    };
-    await fc.assert(fc.asyncProperty(blocks, stores), { numRuns: 25, endOnFailure: true });
-    // A dictionary beyond one byte of index.
-    await stores(
-      Array.from({ length: 700 }, (_, i) => ({ word: `w${i % 600}`, words: [`v${i}`], text: 'x'.repeat(i) })),
+it('stores what JSON would have stored, whatever the values and whichever are missing', async () => {
+  const all = Object.keys(COLUMNS).join(', ');
+  let next = 0;
+  const blocks = fc.array(rowOf, { minLength: 1, maxLength: 40 });
+  const stores = async (rows: readonly WarehouseRow[]): Promise<void> => {
+    const from = next;
+    next += rows.length;
+    const range = { topic: 'values', partition: 0, fromOffset: from, toOffset: next - 1 };
+    const placed = rows.map((row, i) => ({ ...row, _offset: from + i, _outputId: '' }));
+    expect(await encode(placed)).toBeDefined();
+    await warehouse.insert('native', placed, range);
+    // A column of a type that is not written natively sends the whole block as JSON.
+    await warehouse.insert(
+      'json',
+      placed.map((row) => ({ ...row, [JSON_ONLY]: 1 })),
+      range,
     );
-  },
-);
+    const stored = (table: string): Promise<object[]> =>
+      warehouse.query(`SELECT ${all} FROM ${table} WHERE _offset >= {from:UInt64} ORDER BY _offset`, { from });
+    expect(await stored('native')).toEqual(await stored('json'));
+  };
+  await fc.assert(fc.asyncProperty(blocks, stores), { numRuns: 25, endOnFailure: true });
+  // A dictionary beyond one byte of index.
+  await stores(Array.from({ length: 700 }, (_, i) => ({ word: `w${i % 600}`, words: [`v${i}`], text: 'x'.repeat(i) })));
+});
 
 it('gives no block for what is not plainly of its type: the server judges it as JSON', async () => {
   const wrong: readonly WarehouseRow[] = [

@@ -32,12 +32,12 @@ export function describeWarehouse(name: string, createPlace: () => Promise<Wareh
     beforeAll(async () => {
       place = await createPlace();
       warehouse = await place.open();
-    }, 60_000);
+    });
 
     afterAll(async () => {
       await warehouse.close();
       await place.dispose();
-    }, 60_000);
+    });
 
     const createTable = async (table: string, tail = 'ENGINE = MergeTree ORDER BY (_topic, _partition, _offset)') => {
       await warehouse.execute(
@@ -158,7 +158,7 @@ export function describeWarehouse(name: string, createPlace: () => Promise<Wareh
       await expect(reading).rejects.toMatchObject({ code: 'WAREHOUSE_QUERY_FAILED', context: { clickhouseCode: 395 } });
       expect(rowsBefore).toBeGreaterThan(0);
       for (let i = 0; i < 3; i++) expect(await warehouse.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
-    }, 60_000);
+    });
 
     it('rejects faulty, writing and double statements in a query', async () => {
       const statements = ['SELEC 1', 'SELECT * FROM nowhere', 'DROP TABLE stored', 'SELECT 1; DROP TABLE stored'];
@@ -224,7 +224,7 @@ export function describeWarehouse(name: string, createPlace: () => Promise<Wareh
       expect(await warehouse.position('kept', 'clicks', 0)).toBe(999);
       expect(await warehouse.insert('kept', block(0, 999), range(0, 999))).toEqual({ rowsStored: 0, wasStored: true });
       expect(await offsetsOf('kept')).toHaveLength(1_000);
-    }, 60_000);
+    });
 
     it('doubles and loses nothing when its process dies between inserts and within them', async (context) => {
       if (place.crash === undefined) return context.skip();
@@ -255,7 +255,7 @@ export function describeWarehouse(name: string, createPlace: () => Promise<Wareh
       for (let i = 0; i < 50 && stored === undefined; i++) stored = await offsetsOf('crashed').catch(() => undefined);
       expect(stored).toEqual(offsets(0, blocks * rowsPerBlock - 1));
       expect(await warehouse.position('crashed', 'clicks', 0)).toBe(blocks * rowsPerBlock - 1);
-    }, 60_000);
+    });
 
     it('stores 100,000 rows in blocks of 10,000 (speed printed)', async () => {
       await createTable('fast');
@@ -268,7 +268,7 @@ export function describeWarehouse(name: string, createPlace: () => Promise<Wareh
       const rowsPerSecond = Math.round(1e8 / (systemClock.monotonic() - startedMs));
       process.stdout.write(`${name}: ${rowsPerSecond} rows/s inserted\n`);
       expect(await warehouse.query('SELECT count() AS n FROM fast')).toEqual([{ n: 100_000 }]);
-    }, 60_000);
+    });
   });
 }
 

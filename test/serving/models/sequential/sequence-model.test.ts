@@ -141,17 +141,13 @@ describe('small data', () => {
     expect(planFor(40_000_000, 500_000)).toMatchObject({ batchSize: 128, epochsMax: 2 });
   });
 
-  it(
-    'teach a transformer the tastes of a hundred people, with every setting left open',
-    { timeout: 120_000 },
-    async () => {
-      const set = smallWorld({ users: 100 });
-      const model = await transformer.fit(set, parseSettings(transformer, {}), fitContext());
-      const firsts = set.userIds.map((_, user) => model.retrieve(queryOf(set, user), 1).items[0]!);
-      // One of four tastes: by chance it would be 25.
-      expect(firsts.filter((item, user) => item % 4 === user % 4).length).toBeGreaterThan(70);
-    },
-  );
+  it('teach a transformer the tastes of a hundred people, with every setting left open', async () => {
+    const set = smallWorld({ users: 100 });
+    const model = await transformer.fit(set, parseSettings(transformer, {}), fitContext());
+    const firsts = set.userIds.map((_, user) => model.retrieve(queryOf(set, user), 1).items[0]!);
+    // One of four tastes: by chance it would be 25.
+    expect(firsts.filter((item, user) => item % 4 === user % 4).length).toBeGreaterThan(70);
+  });
 
   it('keep up to half of the rows for validation, where a share would be too few to decide by', () => {
     const heldOutOf = (rows: number, share: number): number => {

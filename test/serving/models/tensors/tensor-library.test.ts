@@ -23,10 +23,7 @@ function results({ tf }: TensorLibrary): Record<string, number[]> {
   return Object.fromEntries(Object.entries(values).map(([name, tensor]) => [name, Array.from(tensor.dataSync())]));
 }
 
-/** Loading a native library on a busy machine. */
-const TIMEOUT_MS = 90_000;
-
-describe('tensor library', { timeout: TIMEOUT_MS }, () => {
+describe('tensor library', () => {
   for (const backend of COMPARED_BACKENDS) {
     it(`gives the same results on ${backend} as on the plain one`, async (context) => {
       const library = await tryOpenBackend(backend);
