@@ -54,19 +54,8 @@ export class EngineProcess {
 
   /** Starts on a free port. */
   static async start(options: EngineProcessOptions): Promise<EngineProcess> {
-    if (!existsSync(CLI)) throw new EngineError('USAGE_INVALID', `There is no built '${CLI}'; build first.`);
-    const { profile, set, args = [] } = options;
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'freshet-bench-'));
-    const child = spawn(
-      process.execPath,
-      [
-        ...ENGINE_FLAGS,
-        ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
-        ...[CLI, 'up', '--data', directory, '--port', '0', ...args],
-        ...set.flatMap((setting) => ['--set', setting]),
-      ],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    );
+    const child = spawnEngine(directory, options);
     try {
       return new EngineProcess(options, child, directory, await untilUp(child));
     } catch (error) {
@@ -115,6 +104,24 @@ export class EngineProcess {
   private peakBytes(): number | undefined {
     return statusBytes(this.child.pid, 'VmHWM');
   }
+}
+
+/** `freshet up` on a free port; what it says on standard error is piped. Throws USAGE_INVALID where nothing was built. */
+export function spawnEngine(
+  directory: string,
+  { profile, set, args = [] }: Pick<EngineProcessOptions, 'profile' | 'set' | 'args'>,
+): ChildProcess {
+  if (!existsSync(CLI)) throw new EngineError('USAGE_INVALID', `There is no built '${CLI}'; build first.`);
+  return spawn(
+    process.execPath,
+    [
+      ...ENGINE_FLAGS,
+      ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
+      ...[CLI, 'up', '--data', directory, '--port', '0', ...args],
+      ...set.flatMap((setting) => ['--set', setting]),
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
 }
 
 /** The address that the engine announces. */

@@ -9,7 +9,9 @@ import type { Clock } from '../../streams/clock.js';
 
 export interface Schedule {
   readonly ratePerSecond: number;
+  /** Infinity: until `signal`. */
   readonly count: number;
+  readonly signal?: AbortSignal;
   /** Called once for each i in order, as soon as it is due. Times are monotonic. */
   readonly fire: (i: number, dueMs: number) => void;
 }
@@ -18,10 +20,10 @@ export interface Schedule {
 const TICK_MS = 1;
 
 /** Resolves with the time at which the first one was due, after the last one was fired. */
-export async function runSchedule(clock: Clock, { ratePerSecond, count, fire }: Schedule): Promise<number> {
+export async function runSchedule(clock: Clock, { ratePerSecond, count, signal, fire }: Schedule): Promise<number> {
   const startMs = clock.monotonic() + TICK_MS;
   const stepMs = 1_000 / ratePerSecond;
-  for (let i = 0; i < count;) {
+  for (let i = 0; i < count && signal?.aborted !== true;) {
     const now = clock.monotonic();
     for (; i < count && startMs + i * stepMs <= now; i++) fire(i, startMs + i * stepMs);
     if (i < count) await clock.sleep(TICK_MS);

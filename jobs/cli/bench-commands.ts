@@ -9,6 +9,7 @@ import type { SequentialStepOptions } from '../bench/sequential-step.js';
 import type { ServeOptions } from '../bench/serve.js';
 import type { SinkBenchOptions } from '../bench/sink.js';
 import type { SubscribersBenchOptions } from '../bench/subscribers.js';
+import type { TakeoverOptions } from '../bench/takeover.js';
 import type { ThroughputOptions } from '../bench/throughput.js';
 import type { W1Options } from '../bench/w1.js';
 import { parseCount } from '../commands/command.js';
@@ -81,6 +82,23 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
       SET,
     ],
     run: async (context, options) => (await import('../bench/subscribers.js')).runSubscribers(context, options),
+  }),
+  command<TakeoverOptions>({
+    usage: 'bench takeover',
+    description:
+      'kill -9 of a stream worker on Kafka and Redis: ms until another commits on its partitions, and feeds follow',
+    options: [
+      ...SERVERS,
+      count('users', 'n', 'people whose state is there', 300_000),
+      count('items', 'n', 'items of the catalogue', 10_000),
+      count('events', 'n', 'events of each person before the first kill', 1),
+      count('subscribers', 'n', 'users with an open feed', 200),
+      count('rate', 'n', 'events a second, sent whether or not answers came', 50),
+      count('kills', 'n', 'workers killed, one after another', 5),
+      count('seed', 'n', 'seed of people and events', 1),
+      SET,
+    ],
+    run: async (context, options) => (await import('../bench/takeover.js')).runTakeover(context, options),
   }),
   command<ServeOptions>({
     usage: 'bench serve',
