@@ -9,7 +9,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     // For what hangs; how long a test takes is the machine's business, and its disk's.
-    testTimeout: 180_000,
+    testTimeout: 300_000,
     hookTimeout: 180_000,
     reporters: ['default', './scripts/vitest-reporter.mjs'],
   },

@@ -17,6 +17,11 @@ export interface ItemVectorTableOptions {
   readonly dimensions: number;
   /** Most items kept; default 1,000,000 (at 64 dimensions: 260 MB). */
   readonly itemsMax?: number | undefined;
+  /**
+   * Where the rows are kept: an array of at least `length` numbers that begins with those of `held`, which is used no
+   * more. Absent: in an array of its own.
+   */
+  readonly allocate?: ((length: number, held: Float32Array) => Float32Array) | undefined;
 }
 
 const ITEMS_MAX_DEFAULT = 1_000_000;
@@ -29,8 +34,8 @@ export class ItemVectorTable {
   readonly space: string;
   readonly dimensions: number;
   private readonly itemsMax: number;
+  private readonly allocate: (length: number, held: Float32Array) => Float32Array;
   private rows: Float32Array;
-  private norms: Float32Array;
   private versions: Float64Array;
   private readonly itemIds: string[] = [];
   private readonly indexes = new Map<string, number>();
@@ -46,8 +51,8 @@ export class ItemVectorTable {
     this.dimensions = options.dimensions;
     this.itemsMax = options.itemsMax ?? ITEMS_MAX_DEFAULT;
     const capacity = Math.min(ITEMS_AT_START, this.itemsMax);
-    this.rows = new Float32Array(capacity * this.dimensions);
-    this.norms = new Float32Array(capacity);
+    this.allocate = options.allocate ?? ((length, held) => grown(held, new Float32Array(length)));
+    this.rows = this.allocate(capacity * this.dimensions, new Float32Array(0));
     this.versions = new Float64Array(capacity);
   }
 
@@ -67,11 +72,6 @@ export class ItemVectorTable {
 
   itemIdAt(index: number): string | undefined {
     return this.itemIds[index];
-  }
-
-  /** Euclidean norm of a row. */
-  normAt(index: number): number {
-    return this.norms[index] ?? 0;
   }
 
   /** A row chosen by an unsigned 32-bit hash, uniformly, or −1 when there is none. */
@@ -140,7 +140,6 @@ export class ItemVectorTable {
     const lastId = this.itemIds[last]!;
     const { dimensions } = this;
     this.rows.copyWithin(row * dimensions, last * dimensions, (last + 1) * dimensions);
-    this.norms[row] = this.norms[last]!;
     this.versions[row] = this.versions[last]!;
     this.itemIds[row] = lastId;
     this.indexes.set(lastId, row);
@@ -157,7 +156,7 @@ export class ItemVectorTable {
 
   /** Bytes held by the typed arrays. */
   get bytes(): number {
-    return this.rows.byteLength + this.norms.byteLength + this.versions.byteLength;
+    return this.rows.byteLength + this.versions.byteLength;
   }
 
   private write(row: number, vector: Float32Array | Buffer): void {
@@ -167,9 +166,6 @@ export class ItemVectorTable {
     } else {
       this.rows.set(vector, start);
     }
-    let square = 0;
-    for (let k = 0; k < this.dimensions; k++) square += this.rows[start + k]! ** 2;
-    this.norms[row] = Math.sqrt(square);
   }
 
   private rememberRemoved(itemId: string, version: number): void {
@@ -183,10 +179,9 @@ export class ItemVectorTable {
   }
 
   private ensureCapacity(rows: number): void {
-    if (rows <= this.norms.length) return;
-    const capacity = Math.min(this.itemsMax, Math.max(rows, this.norms.length * 2));
-    this.rows = grown(this.rows, new Float32Array(capacity * this.dimensions));
-    this.norms = grown(this.norms, new Float32Array(capacity));
+    if (rows <= this.versions.length) return;
+    const capacity = Math.min(this.itemsMax, Math.max(rows, this.versions.length * 2));
+    this.rows = this.allocate(capacity * this.dimensions, this.rows);
     this.versions = grown(this.versions, new Float64Array(capacity));
   }
 }

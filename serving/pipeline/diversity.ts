@@ -25,7 +25,9 @@ export function createCategoryCapStage(tables: ItemTables, capacity: number, max
       for (let i = 0; i < slate.length && chosen.length < limit; i++) {
         const category = tables.catalogue.categoryOf(slate.items[i]!);
         const isFull = category >= 0 && counts.get(category) >= cap;
-        append(isFull ? putOff : chosen, slate, i);
+        if (!isFull) append(chosen, slate, i);
+        // No more than could be wanted to fill the list.
+        else if (putOff.length < limit) append(putOff, slate, i);
         if (category >= 0 && !isFull) counts.add(category, 1);
       }
       for (let i = 0; i < putOff.length && chosen.length < limit; i++) append(chosen, putOff, i);

@@ -23,6 +23,7 @@ export interface CatalogueEntry {
 }
 
 const NO_CATEGORIES: readonly number[] = [];
+const NO_CATEGORY = -1;
 const UNKNOWN = 0;
 const AVAILABLE = 1;
 const UNAVAILABLE = 2;
@@ -36,6 +37,8 @@ export class CatalogueTable {
   readonly newest: TopList;
   private readonly entries: (CatalogueEntry | undefined)[] = [];
   private status = new Uint8Array(1024);
+  /** Most specific category, apart from the entries: ranking asks it of every candidate. */
+  private category = new Int32Array(1024).fill(NO_CATEGORY);
   private readonly categoryIndexes = new Map<string, number>();
   private readonly categoryNames: string[] = [];
 
@@ -48,8 +51,10 @@ export class CatalogueTable {
 
   apply(item: number, record: ItemCatalogueState): void {
     this.status = grown(this.status, item + 1);
+    this.category = grown(this.category, item + 1, NO_CATEGORY);
     if (record.deleted) {
       this.status[item] = DELETED;
+      this.category[item] = NO_CATEGORY;
       this.entries[item] = undefined;
       this.newest.update(item, -Infinity);
       return;
@@ -57,6 +62,7 @@ export class CatalogueTable {
     this.status[item] = record.available ? AVAILABLE : UNAVAILABLE;
     const { title, brand, price, currency, imageUrl, publishedAt, tags, attributes } = record;
     const categories = record.categories.map((name) => this.categoryIndex(name)).filter((index) => index >= 0);
+    this.category[item] = categories[0] ?? NO_CATEGORY;
     this.entries[item] = { title, brand, price, currency, imageUrl, publishedAt, tags, attributes, categories };
     this.newest.update(item, record.available && publishedAt !== null ? publishedAt : -Infinity);
   }
@@ -65,6 +71,7 @@ export class CatalogueTable {
   remove(item: number): void {
     this.status = grown(this.status, item + 1);
     this.status[item] = UNKNOWN;
+    if (item < this.category.length) this.category[item] = NO_CATEGORY;
     this.entries[item] = undefined;
     this.newest.update(item, -Infinity);
   }
@@ -89,7 +96,7 @@ export class CatalogueTable {
 
   /** Most specific category, or −1. */
   categoryOf(item: number): number {
-    return this.entries[item]?.categories[0] ?? -1;
+    return item < this.category.length ? this.category[item]! : NO_CATEGORY;
   }
 
   /** Indexes of categories are below it. */
@@ -99,7 +106,7 @@ export class CatalogueTable {
 
   /** Index of a category name, or −1. */
   indexOfCategory(name: string): number {
-    return this.categoryIndexes.get(name) ?? -1;
+    return this.categoryIndexes.get(name) ?? NO_CATEGORY;
   }
 
   categoryName(category: number): string {
@@ -109,7 +116,7 @@ export class CatalogueTable {
   private categoryIndex(name: string): number {
     const known = this.categoryIndexes.get(name);
     if (known !== undefined) return known;
-    if (this.categoryNames.length >= this.categoriesMax) return -1;
+    if (this.categoryNames.length >= this.categoriesMax) return NO_CATEGORY;
     this.categoryIndexes.set(name, this.categoryNames.length);
     return this.categoryNames.push(name) - 1;
   }

@@ -20,6 +20,7 @@ import type { SessionTableConfig } from './session-table.js';
 import { SessionTable } from './session-table.js';
 import { grown } from './typed-growth.js';
 import type { VectorSearch } from './vector-search.js';
+import { VectorKernels } from './vector-kernels.js';
 import { ExactVectorSearch } from './vector-search.js';
 
 export interface ItemTablesConfig {
@@ -69,12 +70,15 @@ export class ItemTables {
     this.popularity = new PopularityTable(this.items, this.catalogue, config.popularity);
     this.neighbours = new NeighbourTable(this.items, config.neighboursMax);
     this.sessions = new SessionTable(this.items, config.sessions);
+    const dimensions = config.dimensions ?? 64;
+    const kernels = new VectorKernels(dimensions);
     this.vectors = new ItemVectorTable({
       space: config.space ?? 'items-1',
-      dimensions: config.dimensions ?? 64,
+      dimensions,
       itemsMax,
+      allocate: (length) => kernels.rows(length),
     });
-    this.vectorSearch = new ExactVectorSearch(this.vectors, this.items);
+    this.vectorSearch = new ExactVectorSearch(this.vectors, this.items, kernels);
   }
 
   /** Values applied so far: moves whenever anything a recommendation rests on did. */

@@ -66,15 +66,8 @@ export class NeuralKernels extends Kernels {
 }
 
 const FLOAT_BYTES = w.int(4);
-const VECTOR_BYTES = w.int(16);
-const forward = (pointer: Local, bytes: Code): Code => w.set(pointer, w.add(w.get(pointer), bytes));
 const placeOf = (array: Local, index: Local): Code => w.add(w.get(array), w.multiply(w.get(index), FLOAT_BYTES));
 const relu = (value: Code): Code => w.most4(value, w.floats4(0));
-/** The sum of a vector's lanes, in all of them. */
-const sumLanes = (vector: Local): Code => [
-  ...w.set(vector, w.add4(w.get(vector), w.reorder4(w.get(vector), [2, 3, 0, 1]))),
-  ...w.set(vector, w.add4(w.get(vector), w.reorder4(w.get(vector), [1, 0, 3, 2]))),
-];
 
 function meetKernel(): KernelFunction {
   const kernel = new KernelFunction('meet', 9);
@@ -87,7 +80,7 @@ function meetKernel(): KernelFunction {
     kernel.local(w.I32),
   ];
   const sum = kernel.local(w.V128);
-  const both = [...forward(left, VECTOR_BYTES), ...forward(right, VECTOR_BYTES)];
+  const both = [...w.forward(left, w.VECTOR_BYTES), ...w.forward(right, w.VECTOR_BYTES)];
   const product = w.multiply4(w.load4(w.get(left)), w.load4(w.get(right)));
   kernel.body = [
     ...w.set(to, w.get(target)),
@@ -96,12 +89,12 @@ function meetKernel(): KernelFunction {
       ...w.set(right, w.get(person)),
       ...w.countUp(k, w.int(0), w.get(width), 4, [
         ...w.store4(w.get(to), relu(w.add4(w.load4(w.get(left)), w.load4(w.get(right))))),
-        ...forward(to, VECTOR_BYTES),
+        ...w.forward(to, w.VECTOR_BYTES),
         ...both,
       ]),
       ...w.set(sum, w.floats4(0)),
       ...w.countUp(k, w.int(0), w.get(taste), 4, [...w.set(sum, w.add4(w.get(sum), product)), ...both]),
-      ...sumLanes(sum),
+      ...w.sumLanes(sum),
       ...w.storeLane0(placeOf(sums, c), w.get(sum)),
     ]),
   ];
@@ -118,8 +111,8 @@ function activateKernel(): KernelFunction {
       ...w.set(bias, w.get(biases)),
       ...w.countUp(k, w.int(0), w.get(columns), 4, [
         ...w.store4(w.get(pointer), relu(w.add4(w.load4(w.get(pointer)), w.load4(w.get(bias))))),
-        ...forward(pointer, VECTOR_BYTES),
-        ...forward(bias, VECTOR_BYTES),
+        ...w.forward(pointer, w.VECTOR_BYTES),
+        ...w.forward(bias, w.VECTOR_BYTES),
       ]),
     ]),
   ];
@@ -144,10 +137,10 @@ function readOutKernel(): KernelFunction {
       ...w.set(sum, w.floats4(0)),
       ...w.countUp(k, w.int(0), w.get(columns), 4, [
         ...w.set(sum, w.add4(w.get(sum), w.multiply4(w.load4(w.get(pointer)), w.load4(w.get(weight))))),
-        ...forward(pointer, VECTOR_BYTES),
-        ...forward(weight, VECTOR_BYTES),
+        ...w.forward(pointer, w.VECTOR_BYTES),
+        ...w.forward(weight, w.VECTOR_BYTES),
       ]),
-      ...sumLanes(sum),
+      ...w.sumLanes(sum),
       ...w.storeLane0(place, w.add4(w.get(sum), w.loadSplat(place))),
     ]),
   ];

@@ -135,6 +135,17 @@ export const reorder4 = (value: Code, order: readonly [number, number, number, n
   return [...value, ...value, ...simd(0x0d, ...bytes)];
 };
 
+/** What one `load4` reads. */
+export const VECTOR_BYTES = int(16);
+/** Moves a pointer on. */
+export const forward = (pointer: Local, bytes: Code): Code => set(pointer, add(get(pointer), bytes));
+
+/** The sum of a vector's lanes, in all of them. */
+export const sumLanes = (vector: Local): Code => [
+  ...set(vector, add4(get(vector), reorder4(get(vector), [2, 3, 0, 1]))),
+  ...set(vector, add4(get(vector), reorder4(get(vector), [1, 0, 3, 2]))),
+];
+
 /** A function under construction: all parameters are integers, it returns nothing. */
 export class KernelFunction {
   private readonly locals: ValueType[] = [];

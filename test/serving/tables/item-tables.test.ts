@@ -9,6 +9,7 @@ import { ItemTables } from '../../../serving/tables/item-tables.js';
 import { SessionMap } from '../../../serving/tables/session-map.js';
 import { TopList } from '../../../serving/tables/top-list.js';
 import { TopN } from '../../../serving/tables/top-n.js';
+import { VectorKernels } from '../../../serving/tables/vector-kernels.js';
 import { ExactVectorSearch } from '../../../serving/tables/vector-search.js';
 import { ItemVectorTable } from '../../../operators/item-vectors.js';
 import type { Published } from '../../operators/item/direct-stage.js';
@@ -80,11 +81,15 @@ describe('SessionMap', () => {
 });
 
 describe('ExactVectorSearch', () => {
-  it('finds the same items as computing every product', () => {
-    const word = fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 32, maxLength: 32 });
+  it.each([32, 30, 3])('finds the same items as computing every product, of %i dimensions', (dimensions) => {
+    const number = fc.double({ min: -1, max: 1, noNaN: true });
+    const word = fc.array(number, { minLength: dimensions, maxLength: dimensions });
     fc.assert(
-      fc.property(fc.array(word, { minLength: 1, maxLength: 60 }), word, (words, wanted) => {
-        const vectors = new ItemVectorTable({ space: 's', dimensions: 32 });
+      // More rows than the table begins with.
+      fc.property(fc.array(word, { minLength: 1, maxLength: 400, size: '+1' }), word, (words, wanted) => {
+        const kernels = new VectorKernels(dimensions);
+        const allocate = (length: number): Float32Array => kernels.rows(length);
+        const vectors = new ItemVectorTable({ space: 's', dimensions, allocate });
         const interner = new ItemInterner(1000);
         words.forEach((numbers, i) => {
           interner.intern(`i${i}`);
@@ -92,7 +97,7 @@ describe('ExactVectorSearch', () => {
         });
         const query = Float32Array.from(wanted);
         const found = new TopN(5, interner);
-        new ExactVectorSearch(vectors, interner).search(query, found);
+        new ExactVectorSearch(vectors, interner, kernels).search(query, found);
         found.sort();
         const naive = words.map((_, i) => vectors.dot(i, query)).sort((a, b) => b - a);
         for (let i = 0; i < found.length; i++) expect(found.scores[i]).toBeCloseTo(naive[i]!, 5);
@@ -100,6 +105,25 @@ describe('ExactVectorSearch', () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it('visits no more than the latest rows', () => {
+    const kernels = new VectorKernels(4, 3);
+    const vectors = new ItemVectorTable({ space: 's', dimensions: 4, allocate: (length) => kernels.rows(length) });
+    const interner = new ItemInterner(10);
+    for (let i = 0; i < 5; i++) {
+      interner.intern(`i${i}`);
+      vectors.upsert(`i${i}`, 1, Float32Array.of(5 - i, 0, 0, 0));
+    }
+    const found = new TopN(5, interner);
+    new ExactVectorSearch(vectors, interner, kernels).search(Float32Array.of(1, 0, 0, 0), found);
+    found.sort();
+    expect(Array.from(found.items.subarray(0, found.length), (item) => interner.idOf(item))).toEqual([
+      'i2',
+      'i3',
+      'i4',
+    ]);
+    expect([...found.scores.subarray(0, found.length)]).toEqual([3, 2, 1]);
   });
 });
 
