@@ -302,10 +302,10 @@ export class Environment {
   }
 
   private journalBehind(sequence: number): Journal {
-    const { directory } = this.options;
+    const { directory, clock } = this.options;
     const mayGrow = (bytes: number): boolean =>
       freeBytesOf(directory) - bytes >= FLUSH_ROOM_FACTOR * this.heldBytes + FLUSH_ROOM_BYTES;
-    return new Journal(directory, sequence, mayGrow);
+    return new Journal(directory, sequence, mayGrow, clock);
   }
 
   /** Sequence of the last journal entry that the data file holds. */

@@ -12,10 +12,12 @@
  *
  * Invariant: `append` either wrote the whole entry or throws, and then the entry is as if it had never been asked for.
  */
-import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fdatasync, fdatasyncSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { readdirSync, readFileSync, rmSync, writevSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import type { Clock } from '../clock.js';
+import { SyncPace } from './sync-pace.js';
 
 export interface JournalEntry {
   readonly sequence: number;
@@ -42,6 +44,7 @@ interface Segment {
 
 export class Journal {
   private readonly folder: string;
+  private readonly pace: SyncPace;
   /** The last one is written to; those before it wait to be released. */
   private used: Segment[] = [];
   private free: Segment[] = [];
@@ -59,7 +62,9 @@ export class Journal {
     private readonly directory: string,
     public last: number,
     private readonly mayGrow: (bytes: number) => boolean,
+    clock: Clock,
   ) {
+    this.pace = new SyncPace(clock);
     this.folder = join(directory, FOLDER);
   }
 
@@ -116,7 +121,8 @@ export class Journal {
     this.following = undefined;
     const segments = [...this.unsynced];
     this.unsynced.clear();
-    await Promise.all(segments.map(({ descriptor }) => sync(descriptor)));
+    const onTheSpot = (): void => segments.forEach(({ descriptor }) => fdatasyncSync(descriptor));
+    if (!this.pace.tryNow(onTheSpot)) await Promise.all(segments.map(({ descriptor }) => sync(descriptor)));
     this.running = undefined;
   }
 

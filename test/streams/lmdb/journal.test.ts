@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../streams/clock.js';
 import { Journal } from '../../../streams/lmdb/journal.js';
 
 const directories: string[] = [];
@@ -10,7 +11,7 @@ const open: Journal[] = [];
 function createJournal(mayGrow: (bytes: number) => boolean = () => true, last = 0) {
   const directory = mkdtempSync(join(tmpdir(), 'freshet-journal-'));
   directories.push(directory);
-  const journal = new Journal(directory, last, mayGrow);
+  const journal = new Journal(directory, last, mayGrow, systemClock);
   journal.begin();
   open.push(journal);
   return { directory, journal, segments: () => segmentsOf(directory) };
@@ -97,7 +98,7 @@ describe('a journal', () => {
   it('begins behind the last sequence, and without anything that was there', () => {
     const { directory, journal } = createJournal();
     append(journal, 'a', 'b');
-    const next = new Journal(directory, 7, () => true);
+    const next = new Journal(directory, 7, () => true, systemClock);
     open.push(next);
     next.begin();
     append(next, 'c');

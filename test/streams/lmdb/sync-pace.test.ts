@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { ManualClock } from '../../../streams/clock.js';
+import { SyncPace } from '../../../streams/lmdb/sync-pace.js';
+
+/** A disk whose syncs take what the test says, one every 10 ms. */
+function createDisk() {
+  let nowMs = 0;
+  const clock = Object.assign(new ManualClock(), { monotonic: () => nowMs });
+  const pace = new SyncPace(clock);
+  /** How many of `count` syncs were done on the spot. */
+  const onTheSpot = (count: number, tookMs: number): number => {
+    let done = 0;
+    for (let i = 0; i < count; i++) {
+      nowMs += 10;
+      if (pace.tryNow(() => (nowMs += tookMs))) done++;
+    }
+    return done;
+  };
+  return { pace, onTheSpot };
+}
+
+describe('syncs', () => {
+  it('are done on the spot while the disk is quick, whatever one of them takes', () => {
+    const { onTheSpot } = createDisk();
+    expect(onTheSpot(100, 0.4)).toBe(100);
+    expect(onTheSpot(1, 8)).toBe(1);
+    expect(onTheSpot(100, 0.4)).toBe(100);
+  });
+
+  it('are handed over soon after the disk became slow, but for one in a second', () => {
+    const { onTheSpot } = createDisk();
+    onTheSpot(100, 0.4);
+    expect(onTheSpot(20, 8)).toBeLessThanOrEqual(3);
+    expect(onTheSpot(1_000, 8)).toBe(10);
+  });
+
+  it('are done on the spot again when the disk is quick again', () => {
+    const { onTheSpot } = createDisk();
+    onTheSpot(20, 8);
+    expect(onTheSpot(200, 0.4)).toBeGreaterThanOrEqual(99);
+    expect(onTheSpot(200, 0.4)).toBe(200);
+  });
+
+  it('tell of their failure', () => {
+    const { pace } = createDisk();
+    const failing = (): void => {
+      throw new Error('no space');
+    };
+    expect(() => pace.tryNow(failing)).toThrow('no space');
+  });
+});
