@@ -44,7 +44,7 @@ export const DEFAULT_TUNING: KafkaTuning = {
   pollMs: 100,
   pollLanes: 3,
   sessionMs: 6_000,
-  heartbeatMs: 1_000,
+  heartbeatMs: 500,
   rebalanceMs: 30_000,
   replicas: undefined,
   replicasMin: undefined,

@@ -80,7 +80,7 @@ export const kafkaSection = defineSection(
       min: 100,
       max: 600_000,
       unit: 'ms',
-      description: 'Time between heartbeats; well below a third of the session.',
+      description: 'Time between heartbeats, by which members notice a rebalance; well below a third of the session.',
     }),
     fetchBytes: setting.integer({
       default: DEFAULT_TUNING.fetchBytes,
