@@ -18,6 +18,7 @@ import { LoadWorld, requireTaken } from './load-world.js';
 export interface SubscribersBenchOptions {
   readonly subscribers: number;
   readonly items: number;
+  readonly profile?: string | undefined;
   readonly set?: readonly string[] | undefined;
 }
 
@@ -35,11 +36,11 @@ const LOOK_MS = 10;
 
 export async function runSubscribers(context: CommandContext, options: SubscribersBenchOptions): Promise<void> {
   const { clock, terminal } = context;
-  const { subscribers: users, items } = options;
+  const { subscribers: users, items, profile } = options;
   const machine = measureMachine(clock);
   const world = new LoadWorld({ items, users, seed: 'subscribers', nowMs: clock.now() });
   const set = [`serving.feedConnectionsMax=${users + 1_000}`, ...(options.set ?? [])];
-  const engine = await EngineProcess.start({ clock, set });
+  const engine = await EngineProcess.start({ clock, profile, set });
   const http = new HttpClient(engine.url, CONNECTIONS);
   try {
     terminal.say(`loading ${items} items and a history of ${users} users`);

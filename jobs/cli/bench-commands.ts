@@ -79,6 +79,7 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
     options: [
       count('subscribers', 'n', 'users, each with an open feed', 10_000),
       count('items', 'n', 'items of the catalogue', 10_000),
+      PROFILE,
       SET,
     ],
     run: async (context, options) => (await import('../bench/subscribers.js')).runSubscribers(context, options),

@@ -131,10 +131,11 @@ export class LmdbLog implements EventLog {
     const partitions = this.partitions.get(topic)!;
     const timestamp = Math.floor(this.options.clock.now());
     const placed = records.map((record) => ({
-      ...record,
       partition: placeOf(record, partitions.length),
+      key: record.key,
       // The caller may go on with its memory.
       value: Buffer.from(record.value),
+      origin: record.origin,
     }));
     const stage = (): AppendReceipt[] =>
       placed.map((record) => {
