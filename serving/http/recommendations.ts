@@ -14,7 +14,15 @@ import type { Counter } from '../../streams/metrics.js';
 import { formatVersion } from '../feed/feed-version.js';
 import type { Catalogue, Recommender, RecommendedItem, RequestContext, UserReader } from '../node/ports.js';
 import type { LogWriter } from './log-writer.js';
-import { decodeCursor, encodeCursor, type ServedSlate, type SlateCache } from './slates.js';
+import {
+  decodeCursor,
+  encodeCursor,
+  itemAt,
+  lengthOf,
+  positionOf,
+  type ServedSlate,
+  type SlateCache,
+} from './slates.js';
 
 export interface RecommendationsOptions {
   readonly recommender: Recommender;
@@ -68,7 +76,7 @@ export interface ViewedReport {
   readonly placement: string | undefined;
   readonly producerId: string;
   /** What was shown, where the caller has it; else it is looked up by requestId. */
-  readonly shown?: Pick<ServedSlate, 'userId' | 'placement' | 'items' | 'eligibleCount' | 'models'>;
+  readonly shown?: Pick<ServedSlate, 'userId' | 'placement' | 'items' | 'later' | 'eligibleCount' | 'models'>;
 }
 
 /** A slate holds this many pages, as far as the pipeline goes. */
@@ -96,9 +104,9 @@ export class Recommendations {
       );
     }
     const places = report.itemIds.map((itemId, i) => {
-      const known = slate?.items.findIndex((item) => item.itemId === itemId) ?? -1;
+      const known = slate === undefined ? -1 : positionOf(slate, itemId);
       const position = report.positions?.[i] ?? (known >= 0 ? known : i);
-      return { itemId, position, source: slate?.items[known]?.source ?? null };
+      return { itemId, position, source: known >= 0 ? itemAt(slate!, known).source : null };
     });
     const record = impression('viewed', {
       eventId: newId(),
@@ -118,11 +126,12 @@ export class Recommendations {
     const { recommender, users, clock, generation, newId } = this.options;
     const now = query.time ?? clock.now();
     const [user] = await users.read([query.userId], now);
-    const { items, eligibleCount, models, leftOut } = recommender.recommend({
+    const { items, later, eligibleCount, models, leftOut } = recommender.recommend({
       user: user!.snapshot,
       personId: query.userId,
       placement: query.placement,
       limit: Math.min(SLATE_ITEMS_MAX, query.limit * PAGES),
+      told: query.limit,
       pipeline: 'full',
       context: query.context,
       excluded: undefined,
@@ -130,7 +139,7 @@ export class Recommendations {
     });
     const version = formatVersion({ generation, partition: user!.partition, offset: user!.offset, revision: 0 });
     const { userId, placement } = query;
-    const made = { items, eligibleCount, models, leftOut, version };
+    const made = { items, later, eligibleCount, models, leftOut, version };
     const slate = { slateId: newId(), userId, placement, ...made, createdAt: clock.now() };
     return { slate, position: 0 };
   }
@@ -141,15 +150,16 @@ export class Recommendations {
     if (slate === undefined)
       throw new EngineError('CURSOR_EXPIRED', 'The slate of this cursor is no longer held; start again without cursor');
     if (slate.userId !== query.userId) throw new EngineError('REQUEST_INVALID', 'cursor belongs to another user');
-    return { slate, position: Math.min(cursor.position, slate.items.length) };
+    return { slate, position: Math.min(cursor.position, lengthOf(slate)) };
   }
 
   private cut(slate: ServedSlate, from: number, query: RecommendationQuery): RecommendationPage {
     const { slates, catalogue, newId } = this.options;
     const items: (RecommendedItem & { position: number })[] = [];
+    const length = lengthOf(slate);
     let position = from;
-    while (position < slate.items.length && items.length < query.limit) {
-      const item = slate.items[position]!;
+    while (position < length && items.length < query.limit) {
+      const item = itemAt(slate, position);
       // The list is frozen, the catalogue is not: what was withdrawn meanwhile is left out.
       if (from === 0 || catalogue.isServable(item.itemId)) items.push({ ...item, position });
       position++;
@@ -167,7 +177,7 @@ export class Recommendations {
       eligibleCount: slate.eligibleCount,
       models: slate.models ?? {},
       ...(slate.leftOut !== undefined && slate.leftOut.length > 0 && { leftOut: slate.leftOut }),
-      ...(position < slate.items.length && { cursor: encodeCursor({ slateId: requestId, position }) }),
+      ...(position < length && { cursor: encodeCursor({ slateId: requestId, position }) }),
     };
   }
 

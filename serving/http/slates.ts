@@ -6,13 +6,15 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
-import type { RecommendedItem } from '../node/ports.js';
+import type { LaterItems, RecommendedItem } from '../node/ports.js';
 
 export interface ServedSlate {
   readonly slateId: string;
   readonly userId: string;
   readonly placement: string;
+  /** The first of them told, the others in `later`. */
   readonly items: readonly RecommendedItem[];
+  readonly later?: LaterItems | undefined;
   readonly eligibleCount: number;
   /** Published models that took part: `model/NAME` -> version. */
   readonly models?: Readonly<Record<string, string>> | undefined;
@@ -20,6 +22,23 @@ export interface ServedSlate {
   /** Version of the state it was made from. */
   readonly version: string;
   readonly createdAt: number;
+}
+
+/** Items of both parts. */
+export function lengthOf({ items, later }: Pick<ServedSlate, 'items' | 'later'>): number {
+  return items.length + (later?.length ?? 0);
+}
+
+export function itemAt({ items, later }: Pick<ServedSlate, 'items' | 'later'>, position: number): RecommendedItem {
+  return items[position] ?? later!.at(position - items.length);
+}
+
+/** Or −1. */
+export function positionOf({ items, later }: Pick<ServedSlate, 'items' | 'later'>, itemId: string): number {
+  const first = items.findIndex((item) => item.itemId === itemId);
+  if (first >= 0) return first;
+  const place = later?.placeOf(itemId) ?? -1;
+  return place < 0 ? -1 : items.length + place;
 }
 
 export interface SlateLimits {

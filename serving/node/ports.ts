@@ -37,6 +37,8 @@ export interface RecommendationRequest {
   readonly personId?: string | undefined;
   readonly placement: string;
   readonly limit: number;
+  /** So many of them told, the others as `later`; all, when absent. */
+  readonly told?: number | undefined;
   readonly pipeline: 'full' | 'push';
   readonly context: RequestContext | undefined;
   readonly excluded: ReadonlySet<string> | undefined;
@@ -56,10 +58,20 @@ export interface ScoredItem {
   readonly score: number;
 }
 
+/** Items of a frozen list that nobody has seen yet, told on request. */
+export interface LaterItems {
+  readonly length: number;
+  at(place: number): RecommendedItem;
+  /** Place of an item, or −1. */
+  placeOf(itemId: string): number;
+}
+
 /** Synchronous: everything it reads is in memory. */
 export interface Recommender {
   recommend(request: RecommendationRequest): {
     readonly items: readonly RecommendedItem[];
+    /** What follows `items`; absent when nothing does. */
+    readonly later?: LaterItems | undefined;
     readonly eligibleCount: number;
     /** Published models that took part: `model/NAME` -> version; absent where there are none. */
     readonly models?: Readonly<Record<string, string>> | undefined;

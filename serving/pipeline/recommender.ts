@@ -34,7 +34,8 @@ import { createEligibilityStage, createSeenStage } from './filters.js';
 import type { FusionConfig } from './fusion.js';
 import { Fusion } from './fusion.js';
 import { DEFAULT_WORDING, type ReasonWording } from '../retrieval/reason-wording.js';
-import { reasonText } from './reasons.js';
+import { type ItemTeller, LaterItems, type RankedItem } from './later-items.js';
+import { reasonArgument, reasonText } from './reasons.js';
 import type { PipelineRequest, PipelineStage } from './slate.js';
 import { EXPLORATION_SOURCE, NO_SOURCE, Slate } from './slate.js';
 
@@ -87,6 +88,8 @@ export interface RecommendRequest {
   readonly placement: string;
   /** Items wanted, 1 to 100. */
   readonly limit: number;
+  /** So many of them told; the others come as `later`. All, when absent. */
+  readonly told?: number | undefined;
   /** Default `full`. */
   readonly pipeline?: PipelineName | undefined;
   /** Where the person is; `itemId` counts as the latest item of the session. */
@@ -112,6 +115,8 @@ export interface RecommendedItem {
 export interface Recommendation {
   readonly pipeline: PipelineName;
   readonly items: readonly RecommendedItem[];
+  /** What follows `items`; absent when nothing does. */
+  readonly later?: LaterItems;
   /** Candidates left after the filters: what could have been chosen. */
   readonly eligibleCount: number;
   /** Published models that offered candidates: `model/NAME` -> version. */
@@ -143,6 +148,7 @@ export const LIMIT_MAX = 100;
 const NO_MODELS: Readonly<Record<string, string>> = Object.freeze({});
 const NONE_LEFT_OUT: readonly LeftOutModel[] = Object.freeze([]);
 const NOTHING_EXCLUDED: ReadonlySet<string> = new Set();
+const NOTHING_TOLD: readonly undefined[] = Object.freeze([]);
 
 /** Sources and weights of `full`; the weights are those that did best in a prequential replay of public news clicks. */
 export function defaultFullPipeline(): PipelineConfig {
@@ -208,6 +214,7 @@ class Pipeline {
   private readonly slate: Slate;
   private readonly filters: readonly PipelineStage[];
   private readonly finishers: readonly PipelineStage[];
+  private readonly teller: ItemTeller;
 
   constructor(
     private readonly name: PipelineName,
@@ -229,6 +236,7 @@ class Pipeline {
       createCategoryCapStage(tables, capacity, config.categoryMaxShare),
       createExplorationStage(tables, config.exploration),
     ];
+    this.teller = new SourceTeller(this.sources, tables, pipeline.confidence, config.wording);
   }
 
   recommend(asked: RecommendRequest): Recommendation {
@@ -243,7 +251,7 @@ class Pipeline {
     for (const stage of this.filters) stage.apply(this.slate, request);
     const eligibleCount = this.slate.length;
     for (const stage of this.finishers) stage.apply(this.slate, request);
-    return { pipeline: this.name, items: this.result(request), eligibleCount, ...this.modelsTold() };
+    return { pipeline: this.name, ...this.result(request, asked.told ?? limit), eligibleCount, ...this.modelsTold() };
   }
 
   similarItems(itemId: string, n: number, now: number): ScoredItem[] {
@@ -277,33 +285,41 @@ class Pipeline {
     }
   }
 
-  private result(request: PipelineRequest): RecommendedItem[] {
-    const { slate, tables } = this;
+  /** The first items told, and the others as numbers. */
+  private result(request: PipelineRequest, toldMax: number): Pick<Recommendation, 'items' | 'later'> {
+    const length = Math.min(this.slate.length, request.limit);
     const items: RecommendedItem[] = [];
-    for (let i = 0; i < Math.min(slate.length, request.limit); i++) {
-      const item = slate.items[i]!;
-      const score = slate.scores[i]!;
-      const source = slate.sources[i]!;
-      const told = this.toldOf(source, item);
-      const reasons = [told.text];
-      if (slate.seconds[i] !== NO_SOURCE) reasons.push(this.toldOf(slate.seconds[i]!, item).text);
-      items.push({
-        itemId: tables.items.idOf(item),
-        score,
-        confidence:
-          source === EXPLORATION_SOURCE ? 0 : (told.confidence ?? confidenceOf(score, this.pipeline.confidence)),
-        reasons,
-        source: source === EXPLORATION_SOURCE ? 'exploration' : (told.source ?? this.sources[source]!.source.name),
-      });
+    for (let place = 0; place < Math.min(length, toldMax); place++) {
+      items.push(this.teller.tell(this.rankedAt(place), this.toldAt(place)));
     }
-    return items;
+    if (items.length === length) return { items };
+    const later = new LaterItems(length - items.length, this.teller);
+    for (let place = items.length; place < length; place++) {
+      later.set(place - items.length, this.rankedAt(place), this.toldAt(place));
+    }
+    return { items, later };
   }
 
-  private toldOf(source: number, item: number): ToldReason {
-    const { wording } = this.config;
-    const from = source === EXPLORATION_SOURCE ? undefined : this.sources[source]!.source;
-    if (from?.tell !== undefined) return from.tell(item, wording ?? DEFAULT_WORDING);
-    return { text: reasonText(from?.reason ?? 'new', item, this.request, this.tables, wording) };
+  private rankedAt(place: number): RankedItem {
+    const { items, scores, sources, seconds } = this.slate;
+    const [item, source, second] = [items[place]!, sources[place]!, seconds[place]!];
+    const [argument, secondArgument] = [this.argumentOf(source, item), this.argumentOf(second, item)];
+    return { item, score: scores[place]!, source, second, argument, secondArgument };
+  }
+
+  private argumentOf(source: number, item: number): number {
+    const reason = this.sources[source]?.source.reason;
+    return reason === undefined ? -1 : reasonArgument(reason, item, this.request, this.tables);
+  }
+
+  /** What the sources of a place say themselves; empty where they say nothing. */
+  private toldAt(place: number): readonly (ToldReason | undefined)[] {
+    const [source, second] = [this.slate.sources[place]!, this.slate.seconds[place]!];
+    const item = this.slate.items[place]!;
+    const wording = this.config.wording ?? DEFAULT_WORDING;
+    const told = this.sources[source]?.source.tell?.(item, wording);
+    const secondTold = this.sources[second]?.source.tell?.(item, wording);
+    return told === undefined && secondTold === undefined ? NOTHING_TOLD : [told, secondTold];
   }
 
   private modelsTold(): Pick<Recommendation, 'models' | 'leftOut'> {
@@ -321,3 +337,36 @@ class Pipeline {
 }
 
 const ITEM_SOURCES = ['session-knn', 'co-visitation'];
+
+/** Tells items by the sources of one pipeline. */
+class SourceTeller implements ItemTeller {
+  constructor(
+    private readonly sources: readonly WeightedSource[],
+    private readonly tables: ItemTables,
+    private readonly fit: ConfidenceFit | undefined,
+    private readonly wording: ReasonWording | undefined,
+  ) {}
+
+  tell(ranked: RankedItem, [told, secondTold]: readonly (ToldReason | undefined)[]): RecommendedItem {
+    const { item, score, source, second, argument, secondArgument } = ranked;
+    const isExploration = source === EXPLORATION_SOURCE;
+    const reasons = [told?.text ?? this.textOf(source, argument)];
+    if (second !== NO_SOURCE) reasons.push(secondTold?.text ?? this.textOf(second, secondArgument));
+    return {
+      itemId: this.idOf(item),
+      score,
+      confidence: isExploration ? 0 : (told?.confidence ?? confidenceOf(score, this.fit)),
+      reasons,
+      source: isExploration ? 'exploration' : (told?.source ?? this.sources[source]!.source.name),
+    };
+  }
+
+  idOf(item: number): string {
+    return this.tables.items.idOf(item);
+  }
+
+  private textOf(source: number, argument: number): string {
+    const reason = source === EXPLORATION_SOURCE ? 'new' : this.sources[source]!.source.reason;
+    return reasonText(reason, argument, this.tables, this.wording);
+  }
+}

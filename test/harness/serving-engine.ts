@@ -251,7 +251,15 @@ export class ServingEngine {
 
   private recommend(request: RecommendationRequest) {
     this.recommendCalls++;
-    return { items: this.ranked(request.user.recentItems, request.limit), eligibleCount: ITEMS };
+    const ranked = this.ranked(request.user.recentItems, request.limit);
+    const told = request.told ?? ranked.length;
+    const rest = ranked.slice(told);
+    const later = {
+      length: rest.length,
+      at: (place: number) => rest[place]!,
+      placeOf: (itemId: string) => rest.findIndex((item) => item.itemId === itemId),
+    };
+    return { items: ranked.slice(0, told), later, eligibleCount: ITEMS };
   }
 
   private ranked(first: readonly string[], n: number): RecommendedItem[] {

@@ -109,7 +109,7 @@ describe('viewed', () => {
   it('takes places and placement from what was served', async () => {
     await start();
     const { body } = await engine.call('GET', '/v1/users/ada/recommendations?limit=5&placement=home');
-    const report = { userId: 'ada', requestId: body.requestId, itemIds: ['item-3', 'item-1'] };
+    const report = { userId: 'ada', requestId: body.requestId, itemIds: ['item-3', 'item-1', 'item-7'] };
     expect((await engine.call('POST', '/v1/viewed', report)).status).toBe(202);
     const viewed = engine
       .records(USER_EVENTS)
@@ -120,6 +120,7 @@ describe('viewed', () => {
       slate: [
         { itemId: 'item-3', position: 3, source: 'fake' },
         { itemId: 'item-1', position: 1 },
+        { itemId: 'item-7', position: 7, source: 'fake' },
       ],
     });
   });

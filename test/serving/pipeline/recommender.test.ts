@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { confidenceOf } from '../../../serving/pipeline/confidence.js';
 import { Fusion } from '../../../serving/pipeline/fusion.js';
-import { createRecommender } from '../../../serving/pipeline/recommender.js';
-import type { RecommendRequest } from '../../../serving/pipeline/recommender.js';
+import { createRecommender, defaultFullPipeline } from '../../../serving/pipeline/recommender.js';
+import type { RecommendRequest, WeightedSource } from '../../../serving/pipeline/recommender.js';
 import { Slate } from '../../../serving/pipeline/slate.js';
 import { TopN } from '../../../serving/tables/top-n.js';
 import { deleted, HOUR, met, T0, upserted } from '../../operators/item/item-records.js';
@@ -109,6 +109,42 @@ describe('recommend', () => {
       ),
     );
     expect(chosen.size).toBeGreaterThan(5);
+  });
+
+  it('tells the items of later pages as it would have told them at once', () => {
+    const world = smallWorld().tell(
+      upserted('a', NOW, { title: 'Alpha' }),
+      upserted('y', NOW, { categories: ['sports'] }),
+      upserted('z', NOW, { publishedAt: NOW }),
+    );
+    const telling: WeightedSource = {
+      weight: 0.5,
+      source: {
+        name: 'telling',
+        reason: 'taste',
+        retrieve: (_request, tables, into) => into.offer(tables.items.indexOf('b'), 1),
+        tell: () => ({ text: 'Because', source: 'teller', confidence: 0.7 }),
+      },
+    };
+    const { sources } = defaultFullPipeline();
+    const recommender = createRecommender(
+      { full: { sources: [...sources, telling] }, exploration: { maxShare: 0.2 } },
+      world.tables,
+    );
+    const user = person({ sessionItems: ['a'], categoryAffinities: [{ category: 'sports', weight: 1 }] });
+    const whole = recommender.recommend(ask({ user }));
+    expect(whole.later).toBeUndefined();
+    expect(new Set(whole.items.map(({ source }) => source)).size).toBeGreaterThan(2);
+    for (let told = 1; told < whole.items.length; told++) {
+      const { items, later } = recommender.recommend(ask({ user, told }));
+      // Another request shares the working memory and nothing else.
+      recommender.recommend(ask({ user: person({ sessionItems: ['x'] }) }));
+      expect([...items, ...Array.from({ length: later!.length }, (_, place) => later!.at(place))]).toEqual(whole.items);
+      expect(items.length).toBe(told);
+      expect(whole.items.map(({ itemId }) => later!.placeOf(itemId) + told)).toEqual(
+        whole.items.map((_, place) => (place < told ? told - 1 : place)),
+      );
+    }
   });
 
   it('counts the item of the page as the latest of the session', () => {
