@@ -35,7 +35,7 @@ export class LaterItems implements LaterItemsPort {
   private readonly scores: Float64Array;
   private readonly numbers: Int32Array;
   /** What sources said themselves, by place. */
-  private readonly told = new Map<number, readonly (ToldReason | undefined)[]>();
+  private told: Map<number, readonly (ToldReason | undefined)[]> | undefined;
 
   constructor(
     readonly length: number,
@@ -53,7 +53,7 @@ export class LaterItems implements LaterItemsPort {
     this.numbers[at + 1] = ranked.source | (ranked.second << 8);
     this.numbers[at + 2] = ranked.argument;
     this.numbers[at + 3] = ranked.secondArgument;
-    if (told.length > 0) this.told.set(place, told);
+    if (told.length > 0) (this.told ??= new Map()).set(place, told);
   }
 
   at(place: number): RecommendedItem {
@@ -67,7 +67,7 @@ export class LaterItems implements LaterItemsPort {
       argument: this.numbers[at + 2]!,
       secondArgument: this.numbers[at + 3]!,
     };
-    return this.teller.tell(ranked, this.told.get(place) ?? []);
+    return this.teller.tell(ranked, this.told?.get(place) ?? []);
   }
 
   placeOf(itemId: string): number {

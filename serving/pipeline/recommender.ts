@@ -301,10 +301,12 @@ class Pipeline {
   }
 
   private rankedAt(place: number): RankedItem {
-    const { items, scores, sources, seconds } = this.slate;
-    const [item, source, second] = [items[place]!, sources[place]!, seconds[place]!];
-    const [argument, secondArgument] = [this.argumentOf(source, item), this.argumentOf(second, item)];
-    return { item, score: scores[place]!, source, second, argument, secondArgument };
+    const item = this.slate.items[place]!;
+    const source = this.slate.sources[place]!;
+    const second = this.slate.seconds[place]!;
+    const argument = this.argumentOf(source, item);
+    const secondArgument = this.argumentOf(second, item);
+    return { item, score: this.slate.scores[place]!, source, second, argument, secondArgument };
   }
 
   private argumentOf(source: number, item: number): number {
@@ -314,11 +316,10 @@ class Pipeline {
 
   /** What the sources of a place say themselves; empty where they say nothing. */
   private toldAt(place: number): readonly (ToldReason | undefined)[] {
-    const [source, second] = [this.slate.sources[place]!, this.slate.seconds[place]!];
     const item = this.slate.items[place]!;
     const wording = this.config.wording ?? DEFAULT_WORDING;
-    const told = this.sources[source]?.source.tell?.(item, wording);
-    const secondTold = this.sources[second]?.source.tell?.(item, wording);
+    const told = this.sources[this.slate.sources[place]!]?.source.tell?.(item, wording);
+    const secondTold = this.sources[this.slate.seconds[place]!]?.source.tell?.(item, wording);
     return told === undefined && secondTold === undefined ? NOTHING_TOLD : [told, secondTold];
   }
 
