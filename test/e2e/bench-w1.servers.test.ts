@@ -1,16 +1,13 @@
 /** `freshet bench w1` on a real Kafka and a real Redis: the sessions it writes are those of the clicks that it found. */
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { clickType } from '../../jobs/bench/w1-sessions.js';
 import { systemClock } from '../../streams/clock.js';
 import { openKafkaLog } from '../../streams/kafka/index.js';
 import { createLogger } from '../../streams/logger.js';
 import { createMetrics } from '../../streams/metrics.js';
 import { systemRandom } from '../../streams/random.js';
-import { startKafka } from '../harness/servers/kafka.js';
-import type { KafkaServer } from '../harness/servers/kafka.js';
+import { useCluster } from '../harness/cluster.js';
 import { describeWithKafka, needsRedis } from '../harness/servers/needs.js';
-import { startRedis } from '../harness/servers/redis.js';
-import type { RedisServer } from '../harness/servers/redis.js';
 import { killAll, resultOf, runFreshet } from './freshet.js';
 
 const CLICKS = 12_000;
@@ -27,22 +24,13 @@ interface Result {
 }
 
 describeWithKafka('bench w1 on servers', () => {
-  let kafka: KafkaServer;
-  let redis: RedisServer;
+  const cluster = useCluster();
 
-  beforeAll(async () => {
-    kafka = await startKafka();
-    redis = await startRedis();
-  });
   afterEach(killAll);
-  afterAll(async () => {
-    await redis?.stop();
-    await kafka?.stop();
-  });
 
   async function fillClicks(): Promise<void> {
     const log = await openKafkaLog({
-      brokers: kafka.brokers,
+      brokers: cluster.kafka.brokers,
       clock: systemClock,
       random: systemRandom(),
       logger: createLogger({ level: 'error' }),
@@ -60,7 +48,7 @@ describeWithKafka('bench w1 on servers', () => {
   it('counts every click once, and refuses a topic with records in it', async (context) => {
     needsRedis(context);
     await fillClicks();
-    const args = ['bench', 'w1', '--kafka', kafka.brokers.join(), '--redis', redis.address];
+    const args = ['bench', 'w1', '--kafka', cluster.kafka.brokers.join(), '--redis', cluster.redis.address];
     const result = await resultOf<Result>(...args);
     expect(result).toMatchObject({ events: CLICKS, isCorrect: true });
     for (const cost of [result.cpuSeconds, result.redisCpuSeconds, result.maxRssBytes]) expect(cost).toBeGreaterThan(0);

@@ -4,12 +4,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { startKafka } from '../harness/servers/kafka.js';
-import type { KafkaServer } from '../harness/servers/kafka.js';
+import { afterAll, afterEach, expect, it } from 'vitest';
+import { useCluster } from '../harness/cluster.js';
 import { describeWithKafka, needsRedis } from '../harness/servers/needs.js';
-import { startRedis } from '../harness/servers/redis.js';
-import type { RedisServer } from '../harness/servers/redis.js';
 import {
   FreshetProcess,
   digestOf,
@@ -32,19 +29,10 @@ interaction:
 `;
 
 describeWithKafka('migrate', () => {
-  let kafka: KafkaServer;
-  let redis: RedisServer;
+  const cluster = useCluster();
 
-  beforeAll(async () => {
-    kafka = await startKafka();
-    redis = await startRedis();
-  });
   afterEach(killAll);
-  afterAll(async () => {
-    await redis?.stop();
-    await kafka?.stop();
-    removeTemporaryDirectories();
-  });
+  afterAll(removeTemporaryDirectories);
 
   it(
     'moves log and state, goes on after kill -9, and refuses to do it twice',
@@ -54,11 +42,7 @@ describeWithKafka('migrate', () => {
       const data = temporaryDirectory();
       await fill(data);
       const before = await digestOf(data);
-      const config = join(data, '..', `cluster-${process.pid}.yaml`);
-      writeFileSync(
-        config,
-        `kafka: { brokers: '${kafka.brokers.join(',')}' }\nredis: { addresses: '${redis.address}' }\n`,
-      );
+      const config = cluster.writeConfig(temporaryDirectory());
       const servers = ['--data', data, '--config', config];
       const killed = new FreshetProcess(['migrate', ...servers]);
       await killed.says(/records copied/);

@@ -2,16 +2,11 @@
  * The number of partitions changed on a real Kafka and a real Redis, the command killed: what was acknowledged before and
  * after is counted once, by stream workers in processes of their own.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it } from 'vitest';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
-import { startKafka } from '../harness/servers/kafka.js';
-import type { KafkaServer } from '../harness/servers/kafka.js';
+import { useCluster } from '../harness/cluster.js';
 import { describeWithKafka, needsRedis } from '../harness/servers/needs.js';
-import { startRedis } from '../harness/servers/redis.js';
-import type { RedisServer } from '../harness/servers/redis.js';
 import {
   FreshetProcess,
   killAll,
@@ -31,28 +26,13 @@ const LIFE_MS_MAX = 4_000;
 const CATCH_UP_MS = 60_000;
 
 describeWithKafka('repartition on a cluster', () => {
-  let kafka: KafkaServer;
-  let redis: RedisServer;
+  const cluster = useCluster();
 
-  beforeAll(async () => {
-    kafka = await startKafka();
-    redis = await startRedis();
-  });
   afterEach(killAll);
-  afterAll(async () => {
-    await redis?.stop();
-    await kafka?.stop();
-    removeTemporaryDirectories();
-  });
+  afterAll(removeTemporaryDirectories);
 
   function settings(partitions: number): string[] {
-    const file = join(temporaryDirectory(), 'cluster.yaml');
-    writeFileSync(
-      file,
-      `streams: { storage: distributed, partitions: ${partitions} }\n` +
-        `kafka: { brokers: '${kafka.brokers.join(',')}' }\nredis: { addresses: '${redis.address}' }\n`,
-    );
-    return ['--config', file];
+    return ['--config', cluster.writeConfig(temporaryDirectory(), { storage: 'distributed', partitions })];
   }
 
   it('counts what was acknowledged before and after once', { timeout: 300_000 }, async (context) => {

@@ -2,14 +2,9 @@
  * Stages and edge in processes of their own, on a real Kafka and a real Redis: what was acknowledged is counted once
  * though a stream worker is killed, another goes on without a restore, and feeds follow.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, it } from 'vitest';
-import { startKafka } from '../harness/servers/kafka.js';
-import type { KafkaServer } from '../harness/servers/kafka.js';
+import { afterAll, afterEach, it } from 'vitest';
+import { useCluster } from '../harness/cluster.js';
 import { describeWithKafka, needsRedis } from '../harness/servers/needs.js';
-import { startRedis } from '../harness/servers/redis.js';
-import type { RedisServer } from '../harness/servers/redis.js';
 import { tryParseVersion } from '../../serving/feed/feed-version.js';
 import { connectFeed } from '../harness/feed-client.js';
 import type { FeedClient } from '../harness/feed-client.js';
@@ -25,33 +20,14 @@ const WATCHED = 'p-user-0';
 const TAKE_OVER_MS = 30_000;
 
 describeWithKafka('roles on a cluster', () => {
-  let kafka: KafkaServer;
-  let redis: RedisServer;
+  const cluster = useCluster();
 
-  beforeAll(async () => {
-    kafka = await startKafka();
-    redis = await startRedis();
-  });
   afterEach(killAll);
-  afterAll(async () => {
-    await redis?.stop();
-    await kafka?.stop();
-    removeTemporaryDirectories();
-  });
-
-  function configFile(directory: string): string {
-    const file = join(directory, 'cluster.yaml');
-    writeFileSync(
-      file,
-      `streams: { storage: distributed }\nkafka: { brokers: '${kafka.brokers.join(',')}' }\n` +
-        `redis: { addresses: '${redis.address}' }\n`,
-    );
-    return file;
-  }
+  afterAll(removeTemporaryDirectories);
 
   it('a killed worker is replaced, and every acknowledged event is counted once', async (context) => {
     needsRedis(context);
-    const config = configFile(temporaryDirectory());
+    const config = cluster.writeConfig(temporaryDirectory(), { storage: 'distributed' });
     const worker = (): FreshetProcess =>
       new FreshetProcess(['up', '--roles', 'stream', '--config', config, '--data', temporaryDirectory()]);
     const workers = [worker(), worker()];
