@@ -33,6 +33,7 @@ const ASSETS = new Set([
   '.csv',
   '.lua',
   '.py',
+  '.java',
 ]);
 
 export async function buildIfNeeded(root) {

@@ -21,6 +21,7 @@ import { measureMachine, medianOf } from './load-report.js';
 import { LoadWorld } from './load-world.js';
 import { engineServerSettings } from './servers.js';
 import type { ServerOptions } from './servers.js';
+import { runStreamsPeer } from './streams-peer.js';
 import { TakeoverCluster, WORKERS } from './takeover-cluster.js';
 import { TakeoverTraffic } from './takeover-traffic.js';
 
@@ -32,6 +33,9 @@ export interface TakeoverOptions extends ServerOptions {
   readonly rate: number;
   readonly kills: number;
   readonly seed: number;
+  /** Folder with the jars of Kafka Streams, to measure it afterwards. */
+  readonly peer?: string | undefined;
+  readonly peerGuarantee: string;
   readonly set?: readonly string[] | undefined;
 }
 
@@ -58,23 +62,43 @@ export async function runTakeover(context: CommandContext, options: TakeoverOpti
   const machine = measureMachine(clock);
   const folder = mkdtempSync(join(tmpdir(), 'freshet-takeover-'));
   try {
-    const cluster = await TakeoverCluster.open(context, { set, folder });
-    try {
-      const figures = await measure(context, options, cluster);
-      const { users, items, subscribers, rate } = options;
-      const barMs = loadConfig({ set }).kafka.sessionMs + GRACE_MS;
-      const shape = { users, items, subscribers, rate, partitions: cluster.partitions };
-      terminal.result({ bench: 'takeover', ...shape, barMs, ...figures, machine, after: measureMachine(clock) });
-      const { miscounted, currentShare } = figures;
-      if (miscounted === 0 && currentShare === 1) return;
-      const missing = `${miscounted} people are miscounted, ${currentShare * 100} % of the feeds became current`;
-      throw new EngineError('INVARIANT_VIOLATED', `${missing}; expected none and all.`);
-    } finally {
-      await cluster.stop();
-    }
+    const figures = await measureCluster(context, options, { set, folder });
+    const peer = await maybeMeasurePeer(context, options, { set, folder });
+    const { users, items, subscribers, rate } = options;
+    const barMs = loadConfig({ set }).kafka.sessionMs + GRACE_MS;
+    const told = { users, items, subscribers, rate, barMs, ...figures, ...peer };
+    terminal.result({ bench: 'takeover', ...told, machine, after: measureMachine(clock) });
+    const { miscounted, currentShare } = figures;
+    if (miscounted === 0 && currentShare === 1) return;
+    const missing = `${miscounted} people are miscounted, ${currentShare * 100} % of the feeds became current`;
+    throw new EngineError('INVARIANT_VIOLATED', `${missing}; expected none and all.`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+interface Place {
+  readonly set: readonly string[];
+  readonly folder: string;
+}
+
+async function measureCluster(context: CommandContext, options: TakeoverOptions, place: Place) {
+  const cluster = await TakeoverCluster.open(context, place);
+  try {
+    return { partitions: cluster.partitions, ...(await measure(context, options, cluster)) };
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function maybeMeasurePeer({ terminal }: CommandContext, options: TakeoverOptions, { set, folder }: Place) {
+  const { peer: jars, peerGuarantee: guarantee, users, events, rate, kills } = options;
+  if (jars === undefined) return {};
+  terminal.say(`Kafka Streams, ${guarantee}`);
+  const { sessionMs, heartbeatMs } = loadConfig({ set }).kafka;
+  const shape = { users, events, rate, kills, sessionMs, heartbeatMs };
+  const runs = await runStreamsPeer({ jars, guarantee, kafka: options.kafka!, folder, ...shape });
+  return { peer: { guarantee, median: medianOf(runs), highest: highestOf(runs), runs } };
 }
 
 async function measure(context: CommandContext, options: TakeoverOptions, cluster: TakeoverCluster) {
