@@ -11,6 +11,7 @@ import type { Clock } from '../../streams/clock.js';
 import type { Hint } from '../../streams/log/event-log.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Counter, Histogram, Metrics } from '../../streams/metrics.js';
+import { someId } from '../http/slates.js';
 import type { Catalogue, Recommender, UserReader, UserView } from '../node/ports.js';
 import type { EventArrivals } from './event-arrivals.js';
 import { RecentFeeds } from './recent-feeds.js';
@@ -103,7 +104,7 @@ export class FeedHub {
       subscription.offset = since.offset;
       subscription.revision = since.revision;
       const held = this.recent.resumable(subscription, since, generation);
-      if (held?.feed.items.every(({ itemId }) => catalogue.isServable(itemId)) === true) {
+      if (held !== undefined && !someId(held.feed, (itemId) => !catalogue.isServable(itemId))) {
         subscription.remember(held.feed);
         subscription.isForced = false;
         return;
@@ -302,13 +303,8 @@ export class FeedHub {
     subscription.sentAt = sentAt;
     subscription.offset = version.offset;
     subscription.revision = version.revision;
-    subscription.remember({
-      requestId: feed.requestId,
-      userId,
-      placement,
-      items: feed.items,
-      eligibleCount: feed.eligibleCount,
-    });
+    const { requestId, items, later, eligibleCount, models } = feed;
+    subscription.remember({ requestId, userId, placement, items, later, eligibleCount, models });
     subscription.markClean();
   }
 

@@ -1,7 +1,8 @@
 /**
  * Makes one feed: the `push` pipeline for a subscription over a user's state, written out once as text.
  */
-import type { Recommender, RecommendedItem, UserView } from '../node/ports.js';
+import type { Recommender, UserView } from '../node/ports.js';
+import { itemAt, lengthOf, type ShownList } from '../http/slates.js';
 import { formatVersion } from './feed-version.js';
 import { feedText } from './protocol.js';
 import type { Subscription } from './subscription.js';
@@ -19,10 +20,9 @@ export interface FeedState {
 }
 
 /** Shared by all subscriptions that asked for the same. */
-export interface Made {
+export interface Made extends ShownList {
   readonly requestId: string;
   readonly text: string;
-  readonly items: readonly RecommendedItem[];
   readonly eligibleCount: number;
   readonly models?: Readonly<Record<string, string>> | undefined;
 }
@@ -31,11 +31,13 @@ export function makeFeed(sources: FeedSources, subscription: Subscription, state
   const { recommender, generation, newId } = sources;
   const { placement, limit, context, causes } = subscription;
   const { snapshot, partition, offset } = state.view;
-  const { items, eligibleCount, models } = recommender.recommend({
+  const { items, later, eligibleCount, models } = recommender.recommend({
     user: snapshot,
     personId: subscription.userId,
     placement,
     limit,
+    // Told for the text alone: what was sent is remembered as numbers, a tenth of what it is in words.
+    told: 0,
     pipeline: 'push',
     context,
     excluded: undefined,
@@ -43,11 +45,8 @@ export function makeFeed(sources: FeedSources, subscription: Subscription, state
   });
   const version = formatVersion({ generation, partition, offset, revision: state.revision });
   const requestId = newId();
-  return {
-    requestId,
-    text: feedText({ placement, version, requestId, items, eventIds: causes }),
-    items,
-    eligibleCount,
-    models,
-  };
+  const shown = { items, later };
+  const told = Array.from({ length: lengthOf(shown) }, (_, position) => itemAt(shown, position));
+  const text = feedText({ placement, version, requestId, items: told, eventIds: causes });
+  return { requestId, text, items, later, eligibleCount, models };
 }

@@ -7,7 +7,8 @@
  *
  * There is never a queue: a dirty subscription holds the merged causes, and the feed is made when it can be sent.
  */
-import type { RecommendedItem, RequestContext } from '../node/ports.js';
+import { type ShownList, someId } from '../http/slates.js';
+import type { RequestContext } from '../node/ports.js';
 
 /** What a subscription writes to. */
 export interface FeedSink {
@@ -17,12 +18,13 @@ export interface FeedSink {
   send(text: string): void;
 }
 
-export interface SentFeed {
+export interface SentFeed extends ShownList {
   readonly requestId: string;
   readonly userId: string;
   readonly placement: string;
-  readonly items: readonly RecommendedItem[];
   readonly eligibleCount: number;
+  /** Published models that took part: `model/NAME` -> version. */
+  readonly models: Readonly<Record<string, string>> | undefined;
 }
 
 export interface SubscriptionOptions {
@@ -88,6 +90,7 @@ export class Subscription {
   }
 
   shows(items: ReadonlySet<string>): boolean {
-    return this.sent.at(-1)?.items.some(({ itemId }) => items.has(itemId)) ?? false;
+    const shown = this.sent.at(-1);
+    return shown !== undefined && someId(shown, (itemId) => items.has(itemId));
   }
 }

@@ -8,13 +8,17 @@ import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
 import type { LaterItems, RecommendedItem } from '../node/ports.js';
 
-export interface ServedSlate {
-  readonly slateId: string;
-  readonly userId: string;
-  readonly placement: string;
+/** A frozen list in two parts. */
+export interface ShownList {
   /** The first of them told, the others in `later`. */
   readonly items: readonly RecommendedItem[];
   readonly later?: LaterItems | undefined;
+}
+
+export interface ServedSlate extends ShownList {
+  readonly slateId: string;
+  readonly userId: string;
+  readonly placement: string;
   readonly eligibleCount: number;
   /** Published models that took part: `model/NAME` -> version. */
   readonly models?: Readonly<Record<string, string>> | undefined;
@@ -25,16 +29,23 @@ export interface ServedSlate {
 }
 
 /** Items of both parts. */
-export function lengthOf({ items, later }: Pick<ServedSlate, 'items' | 'later'>): number {
+export function lengthOf({ items, later }: ShownList): number {
   return items.length + (later?.length ?? 0);
 }
 
-export function itemAt({ items, later }: Pick<ServedSlate, 'items' | 'later'>, position: number): RecommendedItem {
+export function itemAt({ items, later }: ShownList, position: number): RecommendedItem {
   return items[position] ?? later!.at(position - items.length);
 }
 
+/** Whether the test holds for the id of an item of either part. */
+export function someId({ items, later }: ShownList, test: (itemId: string) => boolean): boolean {
+  if (items.some(({ itemId }) => test(itemId))) return true;
+  for (let place = 0; place < (later?.length ?? 0); place++) if (test(later!.idAt(place))) return true;
+  return false;
+}
+
 /** Or −1. */
-export function positionOf({ items, later }: Pick<ServedSlate, 'items' | 'later'>, itemId: string): number {
+export function positionOf({ items, later }: ShownList, itemId: string): number {
   const first = items.findIndex((item) => item.itemId === itemId);
   if (first >= 0) return first;
   const place = later?.placeOf(itemId) ?? -1;

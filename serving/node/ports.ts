@@ -62,6 +62,7 @@ export interface ScoredItem {
 export interface LaterItems {
   readonly length: number;
   at(place: number): RecommendedItem;
+  idAt(place: number): string;
   /** Place of an item, or −1. */
   placeOf(itemId: string): number;
 }

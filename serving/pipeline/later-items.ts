@@ -70,9 +70,13 @@ export class LaterItems implements LaterItemsPort {
     return this.teller.tell(ranked, this.told?.get(place) ?? []);
   }
 
+  idAt(place: number): string {
+    return this.teller.idOf(this.numbers[place * NUMBERS]!);
+  }
+
   placeOf(itemId: string): number {
     for (let place = 0; place < this.length; place++) {
-      if (this.teller.idOf(this.numbers[place * NUMBERS]!) === itemId) return place;
+      if (this.idAt(place) === itemId) return place;
     }
     return -1;
   }

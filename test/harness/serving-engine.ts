@@ -257,6 +257,7 @@ export class ServingEngine {
     const later = {
       length: rest.length,
       at: (place: number) => rest[place]!,
+      idAt: (place: number) => rest[place]!.itemId,
       placeOf: (itemId: string) => rest.findIndex((item) => item.itemId === itemId),
     };
     return { items: ranked.slice(0, told), later, eligibleCount: ITEMS };
