@@ -33,7 +33,7 @@ export interface TakeoverOptions extends ServerOptions {
   readonly rate: number;
   readonly kills: number;
   readonly seed: number;
-  /** Folder with the jars of Kafka Streams, to measure it afterwards. */
+  /** Folder with the jars of Kafka Streams, to measure it first. */
   readonly peer?: string | undefined;
   readonly peerGuarantee: string;
   readonly set?: readonly string[] | undefined;
@@ -62,8 +62,9 @@ export async function runTakeover(context: CommandContext, options: TakeoverOpti
   const machine = measureMachine(clock);
   const folder = mkdtempSync(join(tmpdir(), 'freshet-takeover-'));
   try {
-    const figures = await measureCluster(context, options, { set, folder });
+    // First: jars that are not there are told at once.
     const peer = await maybeMeasurePeer(context, options, { set, folder });
+    const figures = await measureCluster(context, options, { set, folder });
     const { users, items, subscribers, rate } = options;
     const barMs = loadConfig({ set }).kafka.sessionMs + GRACE_MS;
     const told = { users, items, subscribers, rate, barMs, ...figures, ...peer };

@@ -97,7 +97,7 @@ export const BENCH_COMMANDS: readonly CommandEntry[] = [
       count('rate', 'n', 'events a second, sent whether or not answers came', 50),
       count('kills', 'n', 'workers killed, one after another', 5),
       count('seed', 'n', 'seed of people and events', 1),
-      option('--peer <jars>', 'folder with the jars of Kafka Streams, which is measured afterwards'),
+      option('--peer <jars>', 'folder with the jars of Kafka Streams, which is measured first'),
       option('--peer-guarantee <name>', 'of Kafka Streams', {
         default: 'exactly_once_v2',
         choices: ['exactly_once_v2', 'at_least_once'],
