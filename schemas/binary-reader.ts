@@ -10,6 +10,8 @@ import type { NumberArray } from './binary-writer.js';
 import { EngineError } from './errors.js';
 
 const NO_BYTES = Buffer.alloc(0);
+/** Set on an object, it is no property. */
+const FORBIDDEN_KEY = '__proto__';
 const TWO_27 = 134_217_728;
 
 /**
@@ -130,6 +132,33 @@ export class BinaryReader {
     return this.bytes.toString('utf8', position, position + length);
   }
 
+  /** Of a map. */
+  readKey(): string {
+    const key = this.readString();
+    if (key === FORBIDDEN_KEY) this.failKey();
+    return key;
+  }
+
+  /** Passes over text or bytes and returns where they begin: at their length. */
+  readPlace(): number {
+    const place = this.position;
+    const length = this.readLength();
+    this.position += length;
+    return place;
+  }
+
+  /** As `readPlace`, of a map's key. */
+  readKeyPlace(): number {
+    const place = this.position;
+    const length = this.readLength();
+    const start = this.position;
+    this.position = start + length;
+    if (length === FORBIDDEN_KEY.length && this.bytes.toString('latin1', start, start + length) === FORBIDDEN_KEY) {
+      this.failKey();
+    }
+    return place;
+  }
+
   readBytes(): Buffer {
     return this.readFixed(this.readLength());
   }
@@ -183,7 +212,12 @@ export class BinaryReader {
     return count;
   }
 
-  private readLength(): number {
+  private failKey(): never {
+    return this.fail(`a map has the key ${FORBIDDEN_KEY}, which is not accepted`);
+  }
+
+  /** Of text or bytes, which are there. */
+  readLength(): number {
     const length = this.readLong();
     if (length < 0) this.fail(`a length is ${length}; expected none below 0`);
     this.require(length, 'text or bytes');

@@ -8,10 +8,11 @@
 import type { ParsedSchema } from './avro.js';
 import { BinaryReader } from './binary-reader.js';
 import { BinaryWriter, TARGET_FULL, VALUE_INVALID } from './binary-writer.js';
-import { compileReader, constructorOf, type ReadValue } from './compile-reader.js';
+import { compileReader, constructorOf, type ReadMode, type ReadValue } from './compile-reader.js';
 import { compileWriter, type WriteValue } from './compile-writer.js';
 import { findFault, quoteValue } from './describe-fault.js';
 import { EngineError, type ErrorCode } from './errors.js';
+import type { RecordView } from './record-view.js';
 
 const WRITER = new BinaryWriter();
 const READER = new BinaryReader();
@@ -36,7 +37,9 @@ export class BinaryType<T, D = T> {
     private readonly options: BinaryTypeOptions = {},
   ) {
     if (options.kind !== undefined && schema.node.type === 'record') {
-      Object.defineProperty(constructorOf(schema.node).prototype, 'kind', { value: options.kind });
+      for (const mode of ['values', 'view'] as const) {
+        Object.defineProperty(constructorOf(schema.node, mode).prototype, 'kind', { value: options.kind });
+      }
     }
   }
 
@@ -72,8 +75,14 @@ export class BinaryType<T, D = T> {
     return (bytes, position = 0) => read(readValue, bytes, position) as T;
   }
 
-  private readerOf(writer: ParsedSchema): ReadValue {
-    const compiled = compileReader(writer.node, this.schema.node);
+  /** As `decoderOf`, of views (record-view.ts). */
+  viewerOf(writer: ParsedSchema): (bytes: Uint8Array, position?: number) => RecordView<T> {
+    const readView = this.readerOf(writer, 'view');
+    return (bytes, position = 0) => read(readView, bytes, position) as RecordView<T>;
+  }
+
+  private readerOf(writer: ParsedSchema, mode: ReadMode = 'values'): ReadValue {
+    const compiled = compileReader(writer.node, this.schema.node, mode);
     if (typeof compiled === 'function') return compiled;
     const faults = compiled.map((fault) => `${fault.path}: ${fault.reason}`).join('; ');
     throw new EngineError('SCHEMA_INCOMPATIBLE', `${this.name} cannot be read as another version wrote it: ${faults}`);

@@ -7,11 +7,12 @@
  * Bytes are hostile until decoded: whatever they are, the result is a record or an EngineError.
  */
 import { AVRO_HISTORY, AVRO_SCHEMAS, type EmbeddedSchema } from './avro-schemas.js';
-import { parseSchema } from './avro.js';
+import { type ParsedSchema, parseSchema } from './avro.js';
 import { BinaryType } from './binary-type.js';
 import type { BinaryWriter } from './binary-writer.js';
 import { EngineError, invariant } from './errors.js';
 import { formatFingerprint, parseFingerprint } from './fingerprint.js';
+import type { RecordView } from './record-view.js';
 import type { AnyRecord, DraftByKind, RecordByKind, RecordKind } from './records.js';
 
 /** Text of the schema that a registry knows under an id; undefined when it knows none. Must not change for an id. */
@@ -53,14 +54,24 @@ export function recordWriter<K extends RecordKind>(kind: K): (draft: DraftByKind
  * @throws CODEC_UNKNOWN_SCHEMA when no schema is known for the header, CODEC_CORRUPT when the bytes do not fit it
  */
 export function decodeRecord(bytes: Uint8Array, lookup?: SchemaLookup): AnyRecord {
+  return requireVersion(bytes, lookup).decode(bytes);
+}
+
+/**
+ * As `decodeRecord`, without making anything of texts, bytes and maps: what the record has there is told as places in
+ * `bytes`, for those who carry them on as bytes. Accepts and refuses the same bytes.
+ */
+export function viewRecord(bytes: Uint8Array, lookup?: SchemaLookup): RecordView<AnyRecord> {
+  return requireVersion(bytes, lookup).view(bytes);
+}
+
+function requireVersion(bytes: Uint8Array, lookup: SchemaLookup | undefined): Version {
   const first = bytes[0];
   if (first === 0xc3 && bytes[1] === 0x01 && bytes.length >= RECORD_HEADER_BYTES) {
-    const version = findVersion(bytes);
-    if (version === undefined) throw unknownFingerprint(bytes);
-    return version.decode(bytes, RECORD_HEADER_BYTES);
+    return findVersion(bytes) ?? failUnknown(bytes);
   }
   if (first === 0x00 && bytes.length >= CONFLUENT_HEADER_BYTES) {
-    return requireRegistered(readUint32(bytes, 1), lookup).decode(bytes, CONFLUENT_HEADER_BYTES);
+    return requireRegistered(readUint32(bytes, 1), lookup);
   }
   const start = Buffer.from(bytes.subarray(0, RECORD_HEADER_BYTES)).toString('hex');
   throw new EngineError(
@@ -83,18 +94,28 @@ export function recordKindOf(bytes: Uint8Array, lookup?: SchemaLookup): RecordKi
 /** One version of one record kind that can be read. */
 class Version {
   private decoder: ((bytes: Uint8Array, position?: number) => AnyRecord) | undefined;
+  private viewer: ((bytes: Uint8Array, position?: number) => RecordView<AnyRecord>) | undefined;
 
   constructor(
     readonly kind: RecordKind,
     readonly low: number,
     readonly high: number,
-    private readonly createDecoder: () => (bytes: Uint8Array, position?: number) => AnyRecord,
+    private readonly headerBytes: number,
+    private readonly parse: () => ParsedSchema,
   ) {}
 
-  decode(bytes: Uint8Array, position: number): AnyRecord {
-    // Compiled at the first record, not at load: most processes meet a few kinds only.
-    this.decoder ??= this.createDecoder();
-    return this.decoder(bytes, position);
+  /** Throws SCHEMA_INCOMPATIBLE. Otherwise done at the first record, not at load: most processes meet a few kinds only. */
+  compile(): (bytes: Uint8Array, position?: number) => AnyRecord {
+    return (this.decoder ??= typeOf(this.kind).decoderOf(this.parse()));
+  }
+
+  decode(bytes: Uint8Array): AnyRecord {
+    return (this.decoder ?? this.compile())(bytes, this.headerBytes);
+  }
+
+  view(bytes: Uint8Array): RecordView<AnyRecord> {
+    this.viewer ??= typeOf(this.kind).viewerOf(this.parse());
+    return this.viewer(bytes, this.headerBytes);
   }
 }
 
@@ -129,23 +150,13 @@ function createType(kind: RecordKind): KindType {
 
 /** By the low half of the fingerprint; a list, since nothing but luck keeps two halves apart. */
 const VERSIONS = new Map<number, Version[]>();
-for (const schema of AVRO_SCHEMAS) {
-  addVersion(schema, (kind) => () => {
-    const type = typeOf(kind);
-    return (bytes, position) => type.decode(bytes, position);
-  });
-}
-for (const schema of AVRO_HISTORY) {
-  addVersion(schema, (kind) => () => typeOf(kind).decoderOf(parseSchema(schema.schema)));
-}
+for (const schema of AVRO_SCHEMAS) addVersion(schema, (kind) => typeOf(kind).schema);
+for (const schema of AVRO_HISTORY) addVersion(schema, () => parseSchema(schema.schema));
 
-function addVersion(
-  schema: EmbeddedSchema,
-  decoderOf: (kind: RecordKind) => () => (bytes: Uint8Array, position?: number) => AnyRecord,
-): void {
+function addVersion(schema: EmbeddedSchema, parse: (kind: RecordKind) => ParsedSchema): void {
   const kind = schema.kind as RecordKind;
   const { low, high } = parseFingerprint(schema.fingerprint);
-  const version = new Version(kind, low, high, decoderOf(kind));
+  const version = new Version(kind, low, high, RECORD_HEADER_BYTES, () => parse(kind));
   VERSIONS.set(low, [...(VERSIONS.get(low) ?? []), version]);
 }
 
@@ -188,13 +199,15 @@ function createRegistered(id: number, source: string): Version {
       context: { schemaId: id },
     });
   }
-  const decoder = typeOf(kind).decoderOf(writer);
-  return new Version(kind, writer.fingerprint.low, writer.fingerprint.high, () => decoder);
+  const { low, high } = writer.fingerprint;
+  const version = new Version(kind, low, high, CONFLUENT_HEADER_BYTES, () => writer);
+  version.compile();
+  return version;
 }
 
-function unknownFingerprint(bytes: Uint8Array): EngineError {
+function failUnknown(bytes: Uint8Array): never {
   const fingerprint = formatFingerprint({ low: readUint32Reversed(bytes, 2), high: readUint32Reversed(bytes, 6) });
-  return new EngineError(
+  throw new EngineError(
     'CODEC_UNKNOWN_SCHEMA',
     `Schema fingerprint ${fingerprint} is not known to this build; a newer release may have written the record`,
     { context: { fingerprint } },

@@ -18,11 +18,21 @@ export interface ResolutionFault {
 }
 
 /**
+ * What is read: values, or a view (record-view.ts), in which text, bytes and maps are the places where they lie. Both judge
+ * the bytes alike.
+ */
+export type ReadMode = 'values' | 'view';
+
+/**
  * Compiles, or lists every fault that stands against it. Some faults only concern certain values (an enum symbol the
  * reader lacks): they are listed too, since a stream that may stop on a value is not compatible.
  */
-export function compileReader(writer: AvroNode, reader: AvroNode): ReadValue | readonly ResolutionFault[] {
-  const source = new ReaderSource();
+export function compileReader(
+  writer: AvroNode,
+  reader: AvroNode,
+  mode: ReadMode = 'values',
+): ReadValue | readonly ResolutionFault[] {
+  const source = new ReaderSource(mode);
   const root = reader.type === 'record' ? shortName(reader.name) : reader.type;
   const body = source.expression(writer, reader, root);
   if (source.faults.length > 0) return source.faults;
@@ -34,11 +44,15 @@ export function compileReader(writer: AvroNode, reader: AvroNode): ReadValue | r
 
 type RecordConstructor = new (...values: unknown[]) => object;
 
-const CONSTRUCTORS = new WeakMap<RecordNode, RecordConstructor>();
+/** Apart by mode: a field that held texts and numbers alike would cost every reader of either. */
+const CONSTRUCTORS: Readonly<Record<ReadMode, WeakMap<RecordNode, RecordConstructor>>> = {
+  values: new WeakMap(),
+  view: new WeakMap(),
+};
 
 /** The constructor of a record's decoded values; its prototype may be given what all of them share. */
-export function constructorOf(node: RecordNode): RecordConstructor {
-  const known = CONSTRUCTORS.get(node);
+export function constructorOf(node: RecordNode, mode: ReadMode = 'values'): RecordConstructor {
+  const known = CONSTRUCTORS[mode].get(node);
   if (known !== undefined) return known;
   const parameters = node.fields.map((_, i) => `v${i}`);
   const body = node.fields.map((field, i) => `this[${JSON.stringify(field.name)}] = v${i};`).join(' ');
@@ -48,7 +62,7 @@ export function constructorOf(node: RecordNode): RecordConstructor {
     `return function ${name}(${parameters.join(', ')}) { ${body} };`,
   ) as () => RecordConstructor;
   const constructor = create();
-  CONSTRUCTORS.set(node, constructor);
+  CONSTRUCTORS[mode].set(node, constructor);
   return constructor;
 }
 
@@ -63,6 +77,12 @@ const PRIMITIVE_READS: Readonly<Partial<Record<AvroNode['type'], string>>> = {
   double: 'r.readDouble()',
   string: 'r.readString()',
   bytes: 'r.readBytes()',
+};
+
+/** Where these lie, in a view. */
+const PLACE_READS: Readonly<Partial<Record<AvroNode['type'], string>>> = {
+  string: 'r.readPlace()',
+  bytes: 'r.readPlace()',
 };
 
 /** Reader's type → writer's types that may be read as it. Bytes read as text must be UTF-8 by the writer's word. */
@@ -80,6 +100,8 @@ class ReaderSource {
   readonly faults: ResolutionFault[] = [];
   private readonly records = new Map<RecordNode, Map<RecordNode | undefined, string>>();
   private names = 0;
+
+  constructor(private readonly mode: ReadMode) {}
 
   /** Expression that reads a value of `writer` as one of `reader`; without a reader the value is read and dropped. */
   expression(writer: AvroNode, reader: AvroNode | undefined, path: string): string {
@@ -107,7 +129,8 @@ class ReaderSource {
       default: {
         // Bytes and text look the same, so the reader decides which of them comes out.
         const swapped = reader?.type === 'string' || reader?.type === 'bytes';
-        return PRIMITIVE_READS[swapped ? reader.type : writer.type] as string;
+        const type = swapped ? reader.type : writer.type;
+        return ((this.mode === 'view' ? PLACE_READS[type] : undefined) ?? PRIMITIVE_READS[type]) as string;
       }
     }
   }
@@ -145,12 +168,20 @@ class ReaderSource {
   private mapFunction(writer: AvroNode, reader: AvroNode | undefined, path: string): string {
     const value = this.expression(writer, reader, path);
     const name = this.functionName();
+    if (this.mode === 'view') {
+      this.functions.push(`function ${name}(r) {
+      const place = r.position;
+      for (let n = r.readCount(1); n !== 0; n = r.readCount(1)) {
+        for (let i = 0; i < n; i++) { r.readKeyPlace(); ${value}; }
+      }
+      return place; }`);
+      return `${name}(r)`;
+    }
     this.functions.push(`function ${name}(r) {
       const values = {};
       for (let n = r.readCount(1); n !== 0; n = r.readCount(1)) {
         for (let i = 0; i < n; i++) {
-          const key = r.readString();
-          if (key === '__proto__') r.fail('a map has the key __proto__, which is not accepted');
+          const key = r.readKey();
           values[key] = ${value};
         }
       }
@@ -174,7 +205,7 @@ class ReaderSource {
     let result = '';
     if (reader !== undefined) {
       const values = reader.fields.map((field) => this.fieldValue(writer, field, path));
-      result = `return new ${this.constant(constructorOf(reader))}(${values.join(', ')});`;
+      result = `return new ${this.constant(constructorOf(reader, this.mode))}(${values.join(', ')});`;
     }
     this.functions.push(`function ${name}(r) { ${lines.join('\n')} ${result} }`);
     return name;

@@ -110,6 +110,7 @@ export { isRowRejected } from './warehouse/warehouse.js';
 export type {
   BlockRange,
   BlockRow,
+  BlockRows,
   InsertOutcome,
   Migration,
   QueryOptions,
@@ -119,13 +120,14 @@ export type {
   WarehouseRow,
   WarehouseValue,
 } from './warehouse/warehouse.js';
+export type { ColumnBlock, RowPlace } from './warehouse/column-block.js';
 export { openChdbWarehouse } from './warehouse/chdb-warehouse.js';
 export type { ChdbWarehouseOptions } from './warehouse/chdb-warehouse.js';
 export { ClickhouseWarehouse } from './warehouse/clickhouse-warehouse.js';
 export type { ClickhouseWarehouseOptions } from './warehouse/clickhouse-warehouse.js';
 export { WarehouseSink } from './warehouse/sink.js';
 export type { SinkOptions } from './warehouse/sink.js';
-export type { SinkRecord } from './warehouse/sink-source.js';
+export type { SinkPlace, SinkRecord } from './warehouse/sink-source.js';
 
 // Time, chance, words to people
 export { ManualClock, SystemClock, systemClock } from './clock.js';

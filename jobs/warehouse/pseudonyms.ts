@@ -12,14 +12,17 @@ import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../../schemas/errors.js';
 import type { Random } from '../../streams/random.js';
+import type { Utf8Slice } from '../../streams/warehouse/column.js';
+import { TextDictionary } from '../../streams/warehouse/text-dictionary.js';
 
+/** The 16 bytes of each UUID; not to be changed. */
 export interface Pseudonyms {
   /** Of a user id or an anonymous id: they share one space, as they do in the log. */
-  user(id: string): string;
+  user(id: Utf8Slice): Uint8Array;
   /** Of a session, which is named by its user and its id together. */
-  session(userId: string, sessionId: string): string;
+  session(userId: Utf8Slice, sessionId: Utf8Slice): Uint8Array;
   /** Of an event id: producers may have built it from a user's. */
-  event(id: string): string;
+  event(id: Utf8Slice): Uint8Array;
 }
 
 const KEY_FILE = 'pseudonym.key';
@@ -30,6 +33,8 @@ const CACHED_USERS_MAX = 20_000;
 const CACHED_SESSIONS_MAX = 5_000;
 /** Of SHA-256. */
 const BLOCK_BYTES = 64;
+const HASH_BYTES = 32;
+const UUID_BYTES = 16;
 
 /**
  * Reads the key of a data directory, or makes it. Safe when several processes start together: one key wins.
@@ -50,70 +55,95 @@ export async function openPseudonyms(directory: string, random: Random): Promise
 }
 
 export function createPseudonyms(key: Uint8Array): Pseudonyms {
-  const keyed = new KeyedHash(key);
-  const users = new RecentTexts(CACHED_USERS_MAX, (id) => uuidOf(keyed, 'user', id));
-  const sessions = new RecentTexts(CACHED_SESSIONS_MAX, (ids) => uuidOf(keyed, 'session', ids));
+  const users = new RecentPseudonyms(CACHED_USERS_MAX, new KeyedHash(key, 'user'));
+  const sessions = new RecentPseudonyms(CACHED_SESSIONS_MAX, new KeyedHash(key, 'session'));
+  const events = new KeyedHash(key, 'event');
+  const pair = new IdPair();
   return {
     user: (id) => users.of(id),
-    session: (userId, sessionId) => sessions.of(`${userId}\0${sessionId}`),
-    event: (id) => uuidOf(keyed, 'event', id),
+    session: (userId, sessionId) => sessions.of(pair.join(userId, sessionId)),
+    event: (id) => events.uuidOf(id),
   };
 }
 
-/** Remembers what was made of the latest texts, in two generations of at most `most`. */
-class RecentTexts {
-  private recent = new Map<string, string>();
-  private older = new Map<string, string>();
+/** Remembers what was made of the latest ids, in two generations of at most `most`. */
+class RecentPseudonyms {
+  private recent: Generation = new Generation();
+  private older: Generation = new Generation();
 
   constructor(
     private readonly most: number,
-    private readonly make: (text: string) => string,
+    private readonly keyed: KeyedHash,
   ) {}
 
-  of(text: string): string {
-    const known = this.recent.get(text);
+  of(id: Utf8Slice): Uint8Array {
+    const { recent } = this;
+    const index = recent.ids.add(id);
+    const known = recent.made[index];
     if (known !== undefined) return known;
-    const made = this.older.get(text) ?? this.make(text);
-    if (this.recent.size >= this.most) {
-      this.older = this.recent;
-      this.recent = new Map();
+    const made = this.older.made[this.older.ids.find(id)] ?? this.keyed.uuidOf(id);
+    recent.made.push(made);
+    if (recent.made.length >= this.most) {
+      this.older = recent;
+      this.recent = new Generation();
     }
-    this.recent.set(text, made);
     return made;
   }
 }
 
+class Generation {
+  readonly ids = new TextDictionary();
+  /** By the number of the id. */
+  readonly made: Uint8Array[] = [];
+}
+
+/** `first NUL second`: ids hold no control characters. Valid until the next one. */
+class IdPair {
+  private bytes = Buffer.alloc(512);
+
+  join(first: Utf8Slice, second: Utf8Slice): Utf8Slice {
+    const middle = first.end - first.start;
+    const end = middle + 1 + second.end - second.start;
+    if (end > this.bytes.length) this.bytes = Buffer.alloc(2 * end);
+    first.bytes.copy(this.bytes, 0, first.start, first.end);
+    this.bytes[middle] = 0;
+    second.bytes.copy(this.bytes, middle + 1, second.start, second.end);
+    return { bytes: this.bytes, start: 0, end };
+  }
+}
+
 /**
- * HMAC-SHA256 (RFC 2104) by two hashes of one call each, `H(k ^ 5c… || H(k ^ 36… || m))`: a hash object of the runtime costs
- * more than the hashing, and is one more thing to collect for every event.
+ * HMAC-SHA256 (RFC 2104) by two hashes of one call each, `H(k ^ 5c… || H(k ^ 36… || domain NUL id))`: a hash object of the
+ * runtime costs more than the hashing, and is one more thing to collect for every event.
  */
 class KeyedHash {
   private inner: Buffer;
-  private readonly outer = Buffer.alloc(BLOCK_BYTES + 32);
+  private readonly prefixBytes: number;
+  private readonly outer = Buffer.alloc(BLOCK_BYTES + HASH_BYTES);
 
   /** @param key at most a block */
-  constructor(key: Uint8Array) {
+  constructor(key: Uint8Array, domain: string) {
     this.inner = Buffer.alloc(8 * BLOCK_BYTES);
     for (let i = 0; i < BLOCK_BYTES; i++) {
       this.inner[i] = (key[i] ?? 0) ^ 0x36;
       this.outer[i] = (key[i] ?? 0) ^ 0x5c;
     }
+    this.prefixBytes = BLOCK_BYTES + this.inner.write(`${domain}\0`, BLOCK_BYTES, 'latin1');
   }
 
-  /** In hex. */
-  of(text: string): string {
-    const bytesMax = BLOCK_BYTES + 3 * text.length;
-    if (bytesMax > this.inner.length) this.inner = Buffer.concat([this.inner], 2 * bytesMax);
-    const end = BLOCK_BYTES + this.inner.write(text, BLOCK_BYTES, 'utf8');
-    this.outer.write(hash('sha256', this.inner.subarray(0, end), 'hex'), BLOCK_BYTES, 'hex');
-    return hash('sha256', this.outer, 'hex');
+  /** The version and variant digits are fixed, 122 bits of the hash stay. */
+  uuidOf({ bytes, start, end }: Utf8Slice): Uint8Array {
+    const length = this.prefixBytes + end - start;
+    if (length > this.inner.length) this.inner = Buffer.concat([this.inner], 2 * length);
+    bytes.copy(this.inner, this.prefixBytes, start, end);
+    // As text: a buffer of the runtime's own costs three times as much as the hashing.
+    this.outer.write(hash('sha256', this.inner.subarray(0, length), 'binary'), BLOCK_BYTES, 'latin1');
+    const uuid = Buffer.allocUnsafe(UUID_BYTES);
+    uuid.write(hash('sha256', this.outer, 'binary'), 'latin1');
+    uuid[6] = (uuid[6]! & 0x0f) | 0x80;
+    uuid[8] = (uuid[8]! & 0x0f) | 0xa0;
+    return uuid;
   }
-}
-
-/** NUL separates: ids hold no control characters. The version and variant digits are fixed, 122 bits of the hash stay. */
-function uuidOf(keyed: KeyedHash, domain: string, id: string): string {
-  const hex = keyed.of(`${domain}\0${id}`);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 async function readKey(path: string): Promise<string | undefined> {

@@ -1,34 +1,47 @@
 /**
- * From a record of the log to the rows it gives in each table. Pure: same record, same rows.
+ * From a record of the log to the rows it gives in each table, put into the table's columns. Same record, same rows.
  *
  * People appear by pseudonym only; what may name one in free form (page, referrer, coordinates, quoted values of a fault)
- * is left out. A record whose consent refuses analytics gives no row. A column without a value is left out too: it gets
- * its default, and a row that is mostly empty costs little to send.
+ * is left out. A record whose consent refuses analytics gives no row. A column without a value gets its default.
  */
+import { lengthAt, mapAt, type RecordView } from '../../schemas/record-view.js';
 import type {
   AnyRecord,
   Assignment,
   Consent,
   Context,
-  DeadLetter,
   Impression,
   Interaction,
   ItemDelete,
   ItemUpsert,
+  RecordByKind,
   RecordKind,
-  Reward,
-  SessionClosed,
   Versions,
 } from '../../schemas/records.js';
 import { TOPICS } from '../../schemas/topics.js';
-import type { WarehouseRow } from '../../streams/warehouse/warehouse.js';
-import type { Pseudonyms } from './pseudonyms.js';
+import type { Columns } from '../../streams/warehouse/column-block.js';
+import {
+  type contextColumns,
+  deadLetterColumns,
+  type eventColumns,
+  impressionColumns,
+  interactionColumns,
+  itemColumns,
+  type policyColumns,
+  rewardColumns,
+  sessionColumns,
+} from './columns.js';
+import { clampTime, type RowFill } from './row-fill.js';
 import type { TableName } from './tables.js';
 
-export interface RowSource {
-  /** When the record was logged, ms since epoch. */
-  readonly appendedAt: number;
-  readonly pseudonyms: Pseudonyms;
+/** What a record of one kind gives in a table with columns `C`. */
+export interface KindMapping<V = RecordView<AnyRecord>, C = Columns> {
+  /** Rows; their order is fixed: a row's place is part of its identity. */
+  count(record: V): number;
+  /** What the rows' partition goes by, ms since epoch. */
+  time(record: V): number;
+  /** Puts the rows `fill.row` to `fill.row + fill.count`, `count` of them. */
+  put(record: V, columns: C, fill: RowFill): void;
 }
 
 /** Which records of which topic make up a table. */
@@ -36,170 +49,189 @@ export interface TableMapping {
   readonly table: TableName;
   readonly topic: keyof typeof TOPICS;
   /** Others are skipped by their header, undecoded. */
-  readonly kinds: ReadonlySet<RecordKind>;
-  /** In a fixed order: a row's place is part of its identity. */
-  rows(record: AnyRecord, source: RowSource): readonly WarehouseRow[];
+  readonly kinds: ReadonlyMap<RecordKind, KindMapping>;
+  createColumns(): Columns;
 }
 
-export const TABLE_MAPPINGS: readonly TableMapping[] = [
-  mapping('interactions', 'userEvents', { Interaction: (record, source) => interactionRows(record, source) }),
-  mapping('impressions', 'userEvents', { Impression: (record, source) => impressionRows(record, source) }),
-  mapping('sessions', 'sessions', { SessionClosed: (record, source) => [sessionRow(record, source)] }),
-  mapping('rewards', 'rewards', { Reward: (record, source) => rewardRows(record, source) }),
-  mapping('items', 'itemEvents', {
-    ItemUpsert: (record, source) => [itemRow(record, source)],
-    ItemDelete: (record, source) => [itemEventRow(record, source)],
-  }),
-  mapping('dead_letters', 'deadLetters', { DeadLetter: (record, source) => [deadLetterRow(record, source)] }),
-];
+type View<K extends RecordKind> = RecordView<RecordByKind[K]>;
+type Kinds<C> = { readonly [K in RecordKind]?: KindMapping<View<K>, C> };
 
-type Makers = {
-  readonly [K in RecordKind]?: (record: Extract<AnyRecord, { kind: K }>, source: RowSource) => WarehouseRow[];
-};
-
-function mapping(table: TableName, topic: keyof typeof TOPICS, makers: Makers): TableMapping {
-  type Maker = (record: AnyRecord, source: RowSource) => WarehouseRow[];
-  const byKind = new Map(Object.entries(makers) as [RecordKind, Maker][]);
+function mapping<C extends Columns>(
+  table: TableName,
+  topic: keyof typeof TOPICS,
+  { createColumns, ...kinds }: Kinds<C> & { readonly createColumns: () => C },
+): TableMapping {
   return {
     table,
     topic,
-    kinds: new Set(byKind.keys()),
-    rows: (record, source) => byKind.get(record.kind)?.(record, source) ?? [],
+    kinds: new Map(Object.entries(kinds) as unknown as [RecordKind, KindMapping][]),
+    createColumns,
   };
 }
 
-/**
- * Rows are grown from one literal by plain assignments: spreading an object into another makes it a hash table inside V8,
- * which costs more than all the rest of a row's way.
- */
-type Row = Record<string, WarehouseRow[string]>;
+export const TABLE_MAPPINGS: readonly TableMapping[] = [
+  mapping('interactions', 'userEvents', {
+    createColumns: interactionColumns,
+    Interaction: {
+      count: ({ consent }) => (refusesAnalytics(consent) ? 0 : 1),
+      time: ({ ts }) => clampTime(ts),
+      put: putInteraction,
+    },
+  }),
+  mapping('impressions', 'userEvents', {
+    createColumns: impressionColumns,
+    Impression: {
+      count: ({ consent, slate }) => (refusesAnalytics(consent) ? 0 : slate.length),
+      time: ({ ts }) => clampTime(ts),
+      put: putImpression,
+    },
+  }),
+  mapping('sessions', 'sessions', {
+    createColumns: sessionColumns,
+    SessionClosed: { count: () => 1, time: ({ start }) => clampTime(start), put: putSession },
+  }),
+  mapping('rewards', 'rewards', {
+    createColumns: rewardColumns,
+    Reward: {
+      count: ({ outcomes }) => outcomes.length,
+      time: ({ viewedAt }) => clampTime(viewedAt),
+      put: putReward,
+    },
+  }),
+  mapping('items', 'itemEvents', {
+    createColumns: itemColumns,
+    ItemUpsert: { count: () => 1, time: ({ ts }) => clampTime(ts), put: putItem },
+    ItemDelete: { count: () => 1, time: ({ ts }) => clampTime(ts), put: putItemEvent },
+  }),
+  mapping('dead_letters', 'deadLetters', {
+    createColumns: deadLetterColumns,
+    DeadLetter: { count: () => 1, time: ({ at }) => clampTime(at), put: putDeadLetter },
+  }),
+];
 
-function interactionRows(record: Interaction, source: RowSource): WarehouseRow[] {
-  if (refusesAnalytics(record.consent)) return [];
-  const { attribution, value, currency, quantity, dwellMs } = record;
-  const row = eventRow(record, eventBase(record, source));
-  row['type'] = record.type;
-  row['itemId'] = record.itemId;
-  if (value !== null) row['value'] = value;
-  if (currency !== null) row['currency'] = currency;
-  if (quantity !== null) row['quantity'] = quantity;
-  if (dwellMs !== null) row['dwellMs'] = dwellMs;
-  addContext(row, record.context);
-  if (attribution === null) return [row];
-  row['requestId'] = attribution.requestId;
-  if (attribution.placement !== null) row['placement'] = attribution.placement;
-  if (attribution.position !== null) row['position'] = attribution.position;
-  if (attribution.propensity !== null) row['propensity'] = attribution.propensity;
-  addPolicy(row, attribution);
-  return [row];
+function putInteraction(
+  record: View<'Interaction'>,
+  columns: ReturnType<typeof interactionColumns>,
+  fill: RowFill,
+): void {
+  const { row } = fill;
+  putEvent(record, columns, fill);
+  columns.type.putSymbol(row, 1, record.type);
+  fill.text(columns.itemId, record.itemId);
+  fill.number(columns.value, record.value);
+  fill.text(columns.currency, record.currency);
+  fill.number(columns.quantity, record.quantity);
+  fill.number(columns.dwellMs, record.dwellMs);
+  putContext(record.context, columns, fill);
+  const { attribution } = record;
+  if (attribution === null) return;
+  fill.text(columns.requestId, attribution.requestId);
+  fill.text(columns.placement, attribution.placement);
+  fill.number(columns.position, attribution.position);
+  fill.number(columns.propensity, attribution.propensity);
+  putPolicy(attribution, columns, fill);
 }
 
-function impressionRows(record: Impression, source: RowSource): WarehouseRow[] {
-  if (refusesAnalytics(record.consent)) return [];
-  const base = eventBase(record, source);
-  return record.slate.map((place) => {
-    const row = eventRow(record, base);
-    row['stage'] = record.stage;
-    row['requestId'] = record.requestId;
-    row['placement'] = record.placement;
-    row['slateSize'] = record.slate.length;
-    addContext(row, record.context);
-    addPolicy(row, record);
-    row['position'] = place.position;
-    row['itemId'] = place.itemId;
-    if (place.propensity !== null) row['propensity'] = place.propensity;
-    if (place.source !== null) row['source'] = place.source;
-    return row;
+function putImpression(record: View<'Impression'>, columns: ReturnType<typeof impressionColumns>, fill: RowFill): void {
+  const { row, count } = fill;
+  putEvent(record, columns, fill);
+  columns.stage.putSymbol(row, count, record.stage);
+  fill.text(columns.requestId, record.requestId);
+  fill.text(columns.placement, record.placement);
+  columns.slateSize.put(row, count, count);
+  putContext(record.context, columns, fill);
+  putPolicy(record, columns, fill);
+  for (let i = 0; i < count; i++) {
+    const place = record.slate[i]!;
+    const at = row + i;
+    columns.position.put(at, 1, place.position);
+    columns.itemId.put(at, 1, fill.textAt(place.itemId));
+    if (place.propensity !== null) columns.propensity.at(at, 1).put(at, 1, place.propensity);
+    if (place.source !== null) columns.source.put(at, 1, fill.textAt(place.source));
+  }
+}
+
+function putSession(record: View<'SessionClosed'>, columns: ReturnType<typeof sessionColumns>, fill: RowFill): void {
+  const { row } = fill;
+  fill.time(columns.appendedAt, fill.appendedAt);
+  fill.user(columns.user, record.userId);
+  fill.session(columns.session, record.userId, record.sessionId);
+  columns.revision.put(row, 1, record.revision);
+  columns.withdrawn.put(row, 1, record.withdrawn);
+  fill.time(columns.start, record.start);
+  fill.time(columns.end, record.end);
+  columns.durationMs.put(row, 1, record.durationMs);
+  columns.pageViews.put(row, 1, record.pageViews);
+  columns.interactions.put(row, 1, record.interactions);
+  columns.conversions.put(row, 1, record.conversions);
+  columns.bounced.put(row, 1, record.bounced);
+  fill.texts(columns.lastItems, record.lastItems);
+  fill.texts(columns.categories, record.categories);
+}
+
+function putReward(record: View<'Reward'>, columns: ReturnType<typeof rewardColumns>, fill: RowFill): void {
+  const { row } = fill;
+  fill.time(columns.appendedAt, fill.appendedAt);
+  fill.user(columns.user, record.userId);
+  fill.text(columns.requestId, record.requestId);
+  fill.text(columns.placement, record.placement);
+  fill.time(columns.viewedAt, record.viewedAt);
+  fill.time(columns.settledAt, record.settledAt);
+  putContext(record.context, columns, fill);
+  putPolicy(record, columns, fill);
+  record.outcomes.forEach((outcome, i) => {
+    const at = row + i;
+    columns.position.put(at, 1, outcome.position);
+    columns.itemId.put(at, 1, fill.textAt(outcome.itemId));
+    columns.reward.put(at, 1, outcome.reward);
+    const first = columns.feedback.extend(at, outcome.feedback.length);
+    outcome.feedback.forEach((type, n) => columns.feedback.elements.putSymbol(first + n, 1, type));
+    if (outcome.propensity !== null) columns.propensity.at(at, 1).put(at, 1, outcome.propensity);
   });
 }
 
-function sessionRow(record: SessionClosed, { appendedAt, pseudonyms }: RowSource): WarehouseRow {
-  return {
-    appendedAt: time(appendedAt),
-    user: pseudonyms.user(record.userId),
-    session: pseudonyms.session(record.userId, record.sessionId),
-    revision: record.revision,
-    withdrawn: record.withdrawn,
-    start: time(record.start),
-    end: time(record.end),
-    durationMs: record.durationMs,
-    pageViews: record.pageViews,
-    interactions: record.interactions,
-    conversions: record.conversions,
-    bounced: record.bounced,
-    lastItems: record.lastItems,
-    categories: record.categories,
-  };
+type ItemColumns = ReturnType<typeof itemColumns>;
+
+function putItem(record: View<'ItemUpsert'>, columns: ItemColumns, fill: RowFill): void {
+  putItemEvent(record, columns, fill);
+  columns.available.put(fill.row, 1, record.available);
+  fill.texts(columns.categories, record.categories);
+  fill.texts(columns.tags, record.tags);
+  fill.map(columns.attributes, mapAt(fill.bytes, record.attributes));
+  fill.text(columns.title, record.title);
+  fill.text(columns.description, record.description);
+  fill.text(columns.brand, record.brand);
+  fill.number(columns.price, record.price);
+  fill.text(columns.currency, record.currency);
+  if (record.publishedAt !== null) fill.time(columns.publishedAt.at(fill.row, 1), record.publishedAt);
+  fill.text(columns.imageUrl, record.imageUrl);
 }
 
-function rewardRows(record: Reward, { appendedAt, pseudonyms }: RowSource): WarehouseRow[] {
-  const times = { appendedAt: time(appendedAt), viewedAt: time(record.viewedAt), settledAt: time(record.settledAt) };
-  const user = pseudonyms.user(record.userId);
-  return record.outcomes.map((outcome) => {
-    const row: Row = {
-      appendedAt: times.appendedAt,
-      user,
-      requestId: record.requestId,
-      placement: record.placement,
-      viewedAt: times.viewedAt,
-      settledAt: times.settledAt,
-    };
-    addContext(row, record.context);
-    addPolicy(row, record);
-    row['position'] = outcome.position;
-    row['itemId'] = outcome.itemId;
-    row['reward'] = outcome.reward;
-    row['feedback'] = outcome.feedback;
-    if (outcome.propensity !== null) row['propensity'] = outcome.propensity;
-    return row;
-  });
+function putItemEvent(record: RecordView<ItemUpsert | ItemDelete>, columns: ItemColumns, fill: RowFill): void {
+  fill.time(columns.appendedAt, fill.appendedAt);
+  fill.event(columns.eventId, record.eventId);
+  fill.time(columns.ts, record.ts);
+  fill.text(columns.producer, record.producerId);
+  fill.text(columns.itemId, record.itemId);
+  columns.deleted.put(fill.row, 1, record.kind === 'ItemDelete');
 }
 
-function itemRow(record: ItemUpsert, source: RowSource): WarehouseRow {
-  const { title, description, brand, price, currency, publishedAt, imageUrl } = record;
-  const row = itemEventRow(record, source);
-  row['available'] = record.available;
-  row['categories'] = record.categories;
-  row['tags'] = record.tags;
-  row['attributes'] = record.attributes;
-  if (title !== null) row['title'] = title;
-  if (description !== null) row['description'] = description;
-  if (brand !== null) row['brand'] = brand;
-  if (price !== null) row['price'] = price;
-  if (currency !== null) row['currency'] = currency;
-  if (publishedAt !== null) row['publishedAt'] = time(publishedAt);
-  if (imageUrl !== null) row['imageUrl'] = imageUrl;
-  return row;
-}
-
-function itemEventRow(record: ItemUpsert | ItemDelete, { appendedAt, pseudonyms }: RowSource): Row {
-  return {
-    appendedAt: time(appendedAt),
-    eventId: pseudonyms.event(record.eventId),
-    ts: time(record.ts),
-    producer: record.producerId,
-    itemId: record.itemId,
-    deleted: record.kind === 'ItemDelete',
-  };
-}
-
-function deadLetterRow(record: DeadLetter, { appendedAt, pseudonyms }: RowSource): WarehouseRow {
-  const name = record.topic.slice(record.topic.indexOf('.') + 1);
-  const keyKind = Object.values(TOPICS).find((topic) => topic.name === name)?.key;
-  const row: Row = {
-    appendedAt: time(appendedAt),
-    at: time(record.at),
-    sourceTopic: record.topic,
-    sourcePartition: record.partition,
-    sourceOffset: record.offset,
-    code: record.code,
-    reason: withoutQuotes(record.reason),
-    valueBytes: record.value.length,
-  };
-  if (record.operator !== null) row['operator'] = record.operator;
-  if (keyKind === 'user') row['user'] = pseudonyms.user(record.key);
-  if (keyKind === 'item') row['itemId'] = record.key;
-  return row;
+function putDeadLetter(record: View<'DeadLetter'>, columns: ReturnType<typeof deadLetterColumns>, fill: RowFill): void {
+  const { row } = fill;
+  const topic = fill.textAt(record.topic).text;
+  const name = topic.slice(topic.indexOf('.') + 1);
+  const keyKind = Object.values(TOPICS).find((candidate) => candidate.name === name)?.key;
+  fill.time(columns.appendedAt, fill.appendedAt);
+  fill.time(columns.at, record.at);
+  fill.text(columns.sourceTopic, record.topic);
+  columns.sourcePartition.put(row, 1, record.partition);
+  columns.sourceOffset.put(row, 1, record.offset);
+  fill.text(columns.code, record.code);
+  fill.text(columns.reason, withoutQuotes(fill.textAt(record.reason).text));
+  columns.valueBytes.put(row, 1, lengthAt(fill.bytes, record.value));
+  fill.text(columns.operator, record.operator);
+  if (keyKind === 'user') fill.user(columns.user.at(row, 1), record.key);
+  if (keyKind === 'item') fill.text(columns.itemId, record.key);
 }
 
 /** Messages quote the value at fault, which may be somebody's id. Without it, equal faults also group together. */
@@ -207,75 +239,63 @@ function withoutQuotes(reason: string): string {
   return reason.replace(/"(?:[^"\\]|\\.)*("|$)|(?<!\w)'[^']*('|$)/g, '…');
 }
 
-interface EventBase {
-  readonly appendedAt: Date;
-  readonly ts: Date;
-  readonly receivedAt: Date;
-  readonly eventId: string;
-  readonly user: string;
-  readonly anonymousUser: string | undefined;
-  readonly session: string | undefined;
+function putEvent(
+  record: RecordView<Interaction | Impression>,
+  columns: ReturnType<typeof eventColumns>,
+  fill: RowFill,
+): void {
+  const { row, count } = fill;
+  fill.time(columns.appendedAt, fill.appendedAt);
+  fill.event(columns.eventId, record.eventId);
+  fill.time(columns.ts, record.ts);
+  fill.time(columns.receivedAt, record.receivedAt);
+  fill.user(columns.user, record.userId);
+  fill.text(columns.producer, record.producerId);
+  fill.number(columns.utcOffsetMinutes, record.utcOffset);
+  if (record.anonymousId !== null) fill.user(columns.anonymousUser.at(row, count), record.anonymousId);
+  if (record.sessionId !== null) fill.session(columns.session.at(row, count), record.userId, record.sessionId);
 }
 
-/** What takes some work, once for all rows of a record. */
-function eventBase(record: Interaction | Impression, { appendedAt, pseudonyms }: RowSource): EventBase {
-  const { userId, anonymousId, sessionId } = record;
-  return {
-    appendedAt: time(appendedAt),
-    ts: time(record.ts),
-    receivedAt: time(record.receivedAt),
-    eventId: pseudonyms.event(record.eventId),
-    user: pseudonyms.user(userId),
-    anonymousUser: anonymousId === null ? undefined : pseudonyms.user(anonymousId),
-    session: sessionId === null ? undefined : pseudonyms.session(userId, sessionId),
-  };
-}
-
-function eventRow({ producerId, utcOffset }: Interaction | Impression, base: EventBase): Row {
-  const { appendedAt, eventId, ts, receivedAt, user, anonymousUser, session } = base;
-  const row: Row = { appendedAt, eventId, ts, receivedAt, user, producer: producerId };
-  if (utcOffset !== null) row['utcOffsetMinutes'] = utcOffset;
-  if (anonymousUser !== undefined) row['anonymousUser'] = anonymousUser;
-  if (session !== undefined) row['session'] = session;
-  return row;
-}
-
-function addContext(row: Row, context: Context | null): void {
+function putContext(
+  context: RecordView<Context> | null,
+  columns: ReturnType<typeof contextColumns>,
+  fill: RowFill,
+): void {
   if (context === null) return;
-  const { device, os, country, region, language, weather } = context;
-  if (device !== null) row['device'] = device;
-  if (os !== null) row['os'] = os;
-  if (country !== null) row['country'] = country;
-  if (region !== null) row['region'] = region;
-  if (language !== null) row['language'] = language;
-  if (weather !== null) row['weather'] = weather;
+  fill.text(columns.device, context.device);
+  fill.text(columns.os, context.os);
+  fill.text(columns.country, context.country);
+  fill.text(columns.region, context.region);
+  fill.text(columns.language, context.language);
+  fill.text(columns.weather, context.weather);
 }
 
 interface Provenance {
   readonly eligibleCount: number | null;
-  readonly versions: Versions | null;
-  readonly assignments: readonly Assignment[];
+  readonly versions: RecordView<Versions> | null;
+  readonly assignments: readonly RecordView<Assignment>[];
 }
 
-function addPolicy(row: Row, { eligibleCount, versions, assignments }: Provenance): void {
-  if (eligibleCount !== null) row['eligibleCount'] = eligibleCount;
+function putPolicy(
+  { eligibleCount, versions, assignments }: Provenance,
+  columns: ReturnType<typeof policyColumns>,
+  fill: RowFill,
+): void {
+  fill.number(columns.eligibleCount, eligibleCount);
   if (versions !== null) {
-    row['models'] = versions.models;
-    if (versions.policy !== null) row['policy'] = versions.policy;
-    if (versions.features !== null) row['features'] = versions.features;
-    if (versions.space !== null) row['space'] = versions.space;
+    fill.map(columns.models, mapAt(fill.bytes, versions.models));
+    fill.text(columns.policy, versions.policy);
+    fill.text(columns.features, versions.features);
+    fill.text(columns.space, versions.space);
   }
   if (assignments.length === 0) return;
-  row['assignments'] = Object.fromEntries(assignments.map(({ experiment, variant }) => [experiment, variant]));
+  // An experiment that is named twice counts as what was said last.
+  const variants = new Map<string, string>();
+  for (const { experiment, variant } of assignments) {
+    variants.set(fill.textAt(experiment).text, fill.textAt(variant).text);
+  }
+  fill.map(columns.assignments, variants);
 }
 
 /** Who was not asked, or whose source does not say, counts as before the question existed: allowed. */
-const refusesAnalytics = (consent: Consent | null): boolean => consent !== null && !consent.analytics;
-
-/** What DateTime64 can hold; a time outside would get the whole row refused. */
-const TIME_MIN = Date.UTC(1900, 0, 1);
-const TIME_MAX = Date.UTC(2299, 11, 31);
-
-function time(ms: number): Date {
-  return new Date(Math.min(TIME_MAX, Math.max(TIME_MIN, ms)));
-}
+const refusesAnalytics = (consent: RecordView<Consent> | null): boolean => consent !== null && !consent.analytics;

@@ -34,9 +34,9 @@ export const warehouseSection = defineSection(
       description: 'How long a row waits for its block to fill: longer makes fewer, larger writes and later answers.',
     }),
     blockRows: setting.integer({
-      default: 10_000,
+      default: 50_000,
       min: 100,
-      max: 50_000,
+      max: 100_000,
       unit: 'rows',
       description:
         'Most rows of one insert. Larger costs the warehouse less a row, which merges what was inserted, and takes more memory until it is stored.',

@@ -1,20 +1,20 @@
 /**
- * Reads the records of one table's topic, all partitions, and turns them into what a sink takes.
+ * Reads the records of one table's topic, all partitions, and hands those to the sink that may give rows.
  *
- *   log.read ──▶ skipped by header │ decoded ──▶ rows ──▶ pull() of the sink
+ *   log.read ──▶ skipped by header │ pull() of the sink ──▶ table-block.ts
  *
  * Records that give no row are passed over silently; only after many of them is their offset reported as stored, so
  * that a topic full of other records does not make the sink write empty blocks. What is read again after a restart is
  * therefore bounded, and cheap. Work between two turns of the event loop is bounded too: the engine lives on it.
  */
-import { decodeRecord, recordKindOf } from '../../schemas/codec.js';
+import { recordKindOf } from '../../schemas/codec.js';
 import { isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
 import type { EventLog, LogRecord } from '../../streams/log/event-log.js';
 import type { Logger } from '../../streams/logger.js';
-import type { Pull, SinkRecord } from '../../streams/warehouse/sink-source.js';
-import type { Pseudonyms } from './pseudonyms.js';
+import type { Pull } from '../../streams/warehouse/sink-source.js';
 import type { TableMapping } from './rows.js';
+import type { TableRecord } from './table-block.js';
 
 export interface TableReaderOptions {
   readonly log: Pick<EventLog, 'read' | 'bounds' | 'onAppend'>;
@@ -26,14 +26,12 @@ export interface TableReaderOptions {
   readonly partitions: number;
   /** The topic came after one that was repartitioned: its partitions begin where offsets were then, not at 0. */
   readonly isSuccessor: boolean;
-  readonly pseudonyms: Pseudonyms;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** A few ms of work. */
 const READ_LIMITS = { recordsMax: 200, bytesMax: 1 << 20 };
-const ROWS_PER_READ_MAX = 1_000;
 /** Records without a row after which their offset is reported anyway. */
 const SKIPPED_RECORDS_MAX = 20_000;
 /** After an append: what follows within this time is read along with it. */
@@ -44,7 +42,7 @@ interface Cursor {
   next: number;
   /** Next offset to store: below it everything is in the warehouse. */
   stored: number;
-  /** Next offset after the last one handed to the sink. */
+  /** Next offset after the last one that is in a block of the sink. */
   handed: number;
 }
 
@@ -85,6 +83,11 @@ export class TableReader {
     this.unsubscribe();
   }
 
+  /** The sink has a record in a block. */
+  noteTaken(partition: number, offset: number): void {
+    this.cursors[partition]!.handed = offset + 1;
+  }
+
   /** The insert of a block that ends here succeeded. */
   noteStored(partition: number, toOffset: number): void {
     const cursor = this.cursors[partition]!;
@@ -101,7 +104,7 @@ export class TableReader {
     return lag;
   }
 
-  readonly pull: Pull = async (waitMsMax, signal) => {
+  readonly pull: Pull<TableRecord> = async (waitMsMax, signal) => {
     const { clock } = this.options;
     const until = clock.monotonic() + waitMsMax;
     for (;;) {
@@ -135,7 +138,7 @@ export class TableReader {
   }
 
   /** One read, from the partition whose turn it is or the next one that has something. */
-  private async readTurn(): Promise<{ records: SinkRecord[]; hasMore: boolean }> {
+  private async readTurn(): Promise<{ records: TableRecord[]; hasMore: boolean }> {
     for (let tried = 0; tried < this.cursors.length; tried++) {
       const partition = this.turn++ % this.cursors.length;
       const cursor = this.cursors[partition]!;
@@ -169,43 +172,18 @@ export class TableReader {
     }
   }
 
-  /** All rows of a record or none of them; what is not taken is read again. */
-  private take(partition: number, records: readonly LogRecord[], nextOffset: number): SinkRecord[] {
-    const { mapping, streamName, pseudonyms } = this.options;
+  private take(partition: number, records: readonly LogRecord[], nextOffset: number): TableRecord[] {
+    const { mapping, streamName: topic } = this.options;
     const cursor = this.cursors[partition]!;
-    const taken: SinkRecord[] = [];
+    const taken: TableRecord[] = [];
     cursor.next = nextOffset;
-    for (const record of records) {
-      if (taken.length >= ROWS_PER_READ_MAX) {
-        cursor.next = record.offset;
-        break;
-      }
-      const { offset, value } = record;
+    for (const { offset, value, timestamp } of records) {
       const kind = recordKindOf(value);
-      if (kind === undefined || !mapping.kinds.has(kind)) continue;
-      const decoded = this.decode(record, partition);
-      if (decoded === undefined) continue;
-      const rows = mapping.rows(decoded, { appendedAt: record.timestamp, pseudonyms });
-      rows.forEach((row, i) => {
-        taken.push({ topic: streamName, partition, offset, row, outputId: i === 0 ? '' : String(i) });
-      });
+      if (kind !== undefined && mapping.kinds.has(kind)) taken.push({ topic, partition, offset, value, timestamp });
     }
-    const last = taken.at(-1)?.offset;
-    if (last !== undefined) cursor.handed = last + 1;
-    else if (cursor.next - cursor.handed >= SKIPPED_RECORDS_MAX) {
-      taken.push({ topic: streamName, partition, offset: cursor.next - 1, row: undefined });
-      cursor.handed = cursor.next;
+    if (taken.length === 0 && nextOffset - cursor.handed >= SKIPPED_RECORDS_MAX) {
+      taken.push({ topic, partition, offset: nextOffset - 1, value: undefined, timestamp: 0 });
     }
     return taken;
-  }
-
-  /** Bytes that are no record went to the dead letters when their stage met them. */
-  private decode({ value, offset }: LogRecord, partition: number): ReturnType<typeof decodeRecord> | undefined {
-    try {
-      return decodeRecord(value);
-    } catch (error) {
-      this.options.logger.debug('record without a row', { topic: this.options.topic, partition, offset, error });
-      return undefined;
-    }
   }
 }

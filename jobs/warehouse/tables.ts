@@ -14,7 +14,7 @@ import { EXPERIMENT_AND_LATENCY_VIEWS, VIEWS } from './views.js';
 export type TableName = 'interactions' | 'impressions' | 'sessions' | 'rewards' | 'items' | 'dead_letters';
 
 /** The column that gives each table's monthly partition. */
-export const TIME_COLUMNS: Readonly<Record<TableName, string>> = {
+const TIME_COLUMNS: Readonly<Record<TableName, string>> = {
   interactions: 'ts',
   impressions: 'ts',
   sessions: 'start',

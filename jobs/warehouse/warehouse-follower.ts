@@ -16,15 +16,15 @@ import type { Clock, TimerHandle } from '../../streams/clock.js';
 import type { EventLog } from '../../streams/log/event-log.js';
 import { type Logger, silentLogger } from '../../streams/logger.js';
 import type { Gauge, Metrics } from '../../streams/metrics.js';
-import { WarehouseSink } from '../../streams/warehouse/sink.js';
-import type { SinkRecord } from '../../streams/warehouse/sink-source.js';
-import type { BlockRange, BlockRow, InsertOutcome, Warehouse } from '../../streams/warehouse/warehouse.js';
-import { splitBlock } from './block-split.js';
+import { type SinkOptions, WarehouseSink } from '../../streams/warehouse/sink.js';
+import type { SinkPlace } from '../../streams/warehouse/sink-source.js';
+import type { Warehouse } from '../../streams/warehouse/warehouse.js';
 import type { Pseudonyms } from './pseudonyms.js';
 import { TABLE_MAPPINGS, type TableMapping } from './rows.js';
 import type { SqlWarehouse } from './sql-handler.js';
+import { TableBlock, type TableRecord } from './table-block.js';
 import { TableReader } from './table-reader.js';
-import { TIME_COLUMNS, type TableName } from './tables.js';
+import type { TableName } from './tables.js';
 
 export interface WarehouseFollowerOptions {
   /** All that a topic has been, oldest first: what came before a repartition is stored from where it lies. */
@@ -54,7 +54,7 @@ export interface WarehouseLag {
   readonly tables: Readonly<Partial<Record<TableName, number>>>;
 }
 
-const BLOCK_ROWS = 4_000;
+const BLOCK_ROWS = 50_000;
 const BLOCK_WAIT_MS = 5_000;
 /** Blocks' worth of rows that the partitions of a table may hold together while they fill. */
 const BUFFERED_BLOCKS = 4;
@@ -206,22 +206,26 @@ export class WarehouseFollower {
     { log, identity }: FollowedGeneration,
     isSuccessor: boolean,
   ): TableReader {
-    const { pseudonyms, clock } = this.options;
+    const { clock } = this.options;
     const topic = this.topicOf(mapping);
     const streamName = `${topic}@${identity.slice(0, IDENTITY_DIGITS)}`;
     const { partitions } = log.topic(topic);
     const place = { log, topic, streamName, partitions, isSuccessor };
-    return new TableReader({ ...place, mapping, pseudonyms, clock, logger: this.logger });
+    return new TableReader({ ...place, mapping, clock, logger: this.logger });
   }
 
-  private createSink(warehouse: Warehouse, { table }: TableMapping, reader: TableReader): WarehouseSink {
-    const { clock, metrics, flushed, blockRows = BLOCK_ROWS, blockWaitMs = BLOCK_WAIT_MS } = this.options;
-    return new WarehouseSink({
+  private createSink(warehouse: Warehouse, mapping: TableMapping, reader: TableReader): WarehouseSink<TableRecord> {
+    const { clock, metrics, flushed, pseudonyms } = this.options;
+    const { blockRows = BLOCK_ROWS, blockWaitMs = BLOCK_WAIT_MS } = this.options;
+    const { table } = mapping;
+    const onTaken = ({ partition, offset }: SinkPlace): void => reader.noteTaken(partition, offset);
+    const block = { mapping, pseudonyms, rowsMax: blockRows, logger: this.logger, onTaken };
+    const options: SinkOptions = {
       warehouse: {
         position: (name, topic, partition) => warehouse.position(name, topic, partition),
         insert: async (name, rows, range) => {
           await flushed();
-          const outcome = await insertInPieces(warehouse, { table, blockRows }, rows, range);
+          const outcome = await warehouse.insert(name, rows, range);
           reader.noteStored(range.partition, range.toOffset);
           return outcome;
         },
@@ -229,13 +233,14 @@ export class WarehouseFollower {
       ...{ table, clock, logger: this.logger, blockWaitMs },
       ...(metrics === undefined ? {} : { metrics }),
       blockRecords: blockRows,
-      bufferedRecordsMax: BUFFERED_BLOCKS * blockRows,
-      deadLetter: (record, error) => this.refused(table, record, error),
-    });
+      bufferedRowsMax: BUFFERED_BLOCKS * blockRows,
+      deadLetter: (place, error) => this.refused(table, place, error),
+    };
+    return new WarehouseSink(options, () => new TableBlock(block));
   }
 
   /** The record itself is fine and stays in the log: what does not fit is our table. */
-  private refused(table: TableName, { topic, partition, offset }: SinkRecord, error: EngineError): void {
+  private refused(table: TableName, { topic, partition, offset }: SinkPlace, error: EngineError): void {
     this.logger.error('A row does not fit its table and is left out', { table, topic, partition, offset, error });
   }
 
@@ -257,20 +262,4 @@ interface FollowedTable {
   readonly isSuccessor: boolean;
   /** Called when the reader stands where the warehouse wants to go on. */
   readonly onOpen: (reader: TableReader) => void;
-}
-
-async function insertInPieces(
-  warehouse: Pick<Warehouse, 'insert'>,
-  { table, blockRows }: { readonly table: TableName; readonly blockRows: number },
-  rows: readonly BlockRow[],
-  range: BlockRange,
-): Promise<InsertOutcome> {
-  let rowsStored = 0;
-  let wasStored = false;
-  for (const piece of splitBlock(rows, range, { timeColumn: TIME_COLUMNS[table], rowsMax: blockRows })) {
-    const outcome = await warehouse.insert(table, piece.rows, piece.range);
-    rowsStored += outcome.rowsStored;
-    wasStored ||= outcome.wasStored;
-  }
-  return { rowsStored, wasStored };
 }

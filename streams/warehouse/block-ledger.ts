@@ -10,21 +10,20 @@
  * one insert into several table partitions may be stored in part; each would make the maximum lie.
  */
 import { EngineError, invariant } from '../../schemas/errors.js';
+import type { BlockSource } from './column-block.js';
 import {
   BLOCK_ROWS_MAX,
   type BlockRange,
-  type BlockRow,
+  type BlockRows,
   type InsertOutcome,
   type QueryParams,
   type WarehouseRow,
 } from './warehouse.js';
 
-export type BlockSource = Readonly<Record<'_topic', string> & Record<'_partition', number>>;
-
 export interface LedgerStore {
   insertRows(table: string, rows: readonly WarehouseRow[]): Promise<void>;
   /** One insert, all rows with these columns beside their own. Two with the same `queryId` never run at once: the later one is refused. */
-  insertBlock(table: string, rows: readonly BlockRow[], source: BlockSource, queryId: string): Promise<void>;
+  insertBlock(table: string, rows: BlockRows, source: BlockSource, queryId: string): Promise<void>;
   select(sql: string, params: QueryParams, queryId?: string): AsyncIterable<Record<string, unknown>>;
   command(sql: string, params: QueryParams): Promise<void>;
 }
@@ -44,16 +43,16 @@ export class BlockLedger {
 
   constructor(private readonly store: LedgerStore) {}
 
-  async insert(table: string, rows: readonly BlockRow[], range: BlockRange): Promise<InsertOutcome> {
+  async insert(table: string, rows: BlockRows, range: BlockRange): Promise<InsertOutcome> {
     requireTableName(table);
     requireBlock(rows, range);
     const lane = laneOf(table, range.topic, range.partition);
     return this.inLane(lane, async () => {
       const position = await this.readPosition(table, range.topic, range.partition);
       if (position !== undefined && range.toOffset <= position) return { rowsStored: 0, wasStored: true };
-      let missing = rows;
+      let missing: BlockRows = rows;
       if (position !== undefined && range.fromOffset <= position)
-        missing = rows.filter((row) => row._offset > position);
+        missing = rows.filter((place) => place._offset > position);
       if (position === undefined || this.certain.get(lane) !== position) {
         const stored = await this.readStored(table, lane, {
           ...range,
@@ -136,7 +135,7 @@ export function requireTableName(table: string): void {
   );
 }
 
-function requireBlock(rows: readonly BlockRow[], range: BlockRange): void {
+function requireBlock(rows: BlockRows, range: BlockRange): void {
   const { topic, partition, fromOffset, toOffset } = range;
   const where = `Block ${topic}/${partition} ${fromOffset}..${toOffset}`;
   const isOffset = (offset: number): boolean => Number.isSafeInteger(offset) && offset >= 0;

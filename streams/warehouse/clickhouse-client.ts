@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
 import type { Clock } from '../clock.js';
-import type { NativeBlock } from './native-block.js';
+import type { NativeBlock } from './column-block.js';
 import type { QueryParams, WarehouseRow } from './warehouse.js';
 
 /** Where a ClickHouse HTTP interface listens. */

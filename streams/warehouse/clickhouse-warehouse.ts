@@ -8,14 +8,14 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
-import { BlockLedger, type BlockSource, LEDGER_DDL } from './block-ledger.js';
+import { BlockLedger, LEDGER_DDL } from './block-ledger.js';
 import { type ClickhouseCall, ClickhouseConnection, type ClickhouseEndpoint } from './clickhouse-client.js';
 import { clickhouseFault, type FaultSource } from './clickhouse-fault.js';
+import { type BlockSource, ColumnBlock } from './column-block.js';
 import { applyMigrations, HISTORY_DDL } from './migrations.js';
-import { NativeBlockEncoder, type TableColumn } from './native-block.js';
 import {
   type BlockRange,
-  type BlockRow,
+  type BlockRows,
   type InsertOutcome,
   type Migration,
   QUERY_ROWS_MAX,
@@ -58,6 +58,8 @@ const INSERT_SETTINGS: ClickhouseCall['settings'] = {
   ...COMMON_SETTINGS,
   // Acknowledged means stored, and one insert is one block: no server-side gathering.
   async_insert: 0,
+  // Equal keys of a ReplacingMergeTree are left to its merges: looking for them in every block doubles the cost of its rows.
+  optimize_on_insert: 0,
   date_time_input_format: 'best_effort',
   // A misspelt column or a null (NaN is null in JSON) where none is allowed is an error, not a silent default.
   input_format_skip_unknown_fields: 0,
@@ -72,8 +74,6 @@ interface Call extends FaultSource {
 export class ClickhouseWarehouse implements Warehouse {
   private current: { readonly generation: number; readonly connection: ClickhouseConnection } | undefined;
   private readonly ledger: BlockLedger;
-  /** By table; gone when its columns may have changed. */
-  private readonly encoders = new Map<string, NativeBlockEncoder>();
   private readonly closing = new AbortController();
   private closed: Promise<void> | undefined;
   private calls = 0;
@@ -101,7 +101,7 @@ export class ClickhouseWarehouse implements Warehouse {
     }
   }
 
-  insert(table: string, rows: readonly BlockRow[], range: BlockRange): Promise<InsertOutcome> {
+  insert(table: string, rows: BlockRows, range: BlockRange): Promise<InsertOutcome> {
     return this.ledger.insert(table, rows, range);
   }
 
@@ -182,7 +182,6 @@ export class ClickhouseWarehouse implements Warehouse {
 
   private command(sql: string, params: QueryParams, options: QueryOptions, connect = this.connect): Promise<void> {
     const { timeoutMs = COMMAND_MS, signal } = options;
-    this.encoders.clear();
     const settings = { ...COMMON_SETTINGS, max_execution_time: seconds(timeoutMs) };
     return this.call({ what: 'statement', sql, timeoutMs, signal }, connect, (connection, abort) =>
       connection.command(sql, params, { settings, signal: abort }),
@@ -193,42 +192,13 @@ export class ClickhouseWarehouse implements Warehouse {
     return this.sendRows(table, queryId, (connection, call) => connection.insert(table, rows, call));
   }
 
-  private async insertBlock(
-    table: string,
-    rows: readonly BlockRow[],
-    source: BlockSource,
-    queryId: string,
-  ): Promise<void> {
-    const encoder = await this.encoderOf(table);
-    const block = await encoder.encode(rows, source, () => this.options.clock.nextTurn());
-    if (block === undefined) {
-      return this.insertRows(
-        table,
-        rows.map((row) => ({ ...row, ...source })),
-        queryId,
-      );
+  private async insertBlock(table: string, rows: BlockRows, source: BlockSource, queryId: string): Promise<void> {
+    if (!(rows instanceof ColumnBlock)) {
+      const placed = rows.map((row) => ({ ...row, ...source }));
+      return this.insertRows(table, placed, queryId);
     }
-    try {
-      await this.sendRows(table, queryId, (connection, call) => connection.insertNative(table, block, call));
-    } catch (error) {
-      // The table may have other columns by now.
-      this.encoders.delete(table);
-      throw error;
-    }
-  }
-
-  private async encoderOf(table: string): Promise<NativeBlockEncoder> {
-    const known = this.encoders.get(table);
-    if (known !== undefined) return known;
-    const sql = `SELECT name, type, default_kind AS kind FROM system.columns
-      WHERE database = currentDatabase() AND table = {table:String} ORDER BY position`;
-    const columns: TableColumn[] = [];
-    for await (const { name, type, kind } of this.rows(sql, { table }, {})) {
-      columns.push({ name: String(name), type: String(type), hasDefault: kind !== '' });
-    }
-    const encoder = new NativeBlockEncoder(columns);
-    this.encoders.set(table, encoder);
-    return encoder;
+    const block = await rows.encode(source, () => this.options.clock.nextTurn());
+    await this.sendRows(table, queryId, (connection, call) => connection.insertNative(table, block, call));
   }
 
   private sendRows(

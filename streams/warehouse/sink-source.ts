@@ -4,10 +4,15 @@
 import type { Clock, TimerHandle } from '../clock.js';
 import type { WarehouseRow } from './warehouse.js';
 
-export interface SinkRecord {
+/** Where a record is. */
+export interface SinkPlace {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+}
+
+/** A record as a row. */
+export interface SinkRecord extends SinkPlace {
   /** Belongs to the sink from then on. Undefined for a record that has no place in the table: its offset counts as stored all the same. */
   readonly row: WarehouseRow | undefined;
   /** Tells rows of one offset apart; '' when there is one. */
@@ -15,7 +20,10 @@ export interface SinkRecord {
 }
 
 /** Next records, none after `waitMsMax`, undefined at the end. Rejects when the signal aborts, or returns early. */
-export type Pull = (waitMsMax: number, signal: AbortSignal) => Promise<readonly SinkRecord[] | undefined>;
+export type Pull<R extends SinkPlace = SinkRecord> = (
+  waitMsMax: number,
+  signal: AbortSignal,
+) => Promise<readonly R[] | undefined>;
 
 /** Enough to make the waiting per pull cheap, little enough not to matter in memory. */
 const PULL_RECORDS_MAX = 1_000;

@@ -1,19 +1,24 @@
 /**
  * Follows partitions of topics and stores their records in a warehouse table, block by block.
  *
- * The wiring reads the log and gives decoded records; the sink gathers them per partition, cuts a block at every
- * multiple of `blockRecords` offsets or when its first record has waited `blockWaitMs`, and inserts it. Cutting at fixed
+ *     pull ──▶ block of the partition ──▶ full, due or at its end ──▶ insert, while the next ones are filled
+ *
+ * The wiring reads the log; the sink has a block a partition filled (sink-block.ts), cuts it at every multiple of
+ * `blockRecords` offsets, when it is full or when its first record has waited `blockWaitMs`, and inserts it. Cutting at fixed
  * offsets keeps blocks alike from run to run; that nothing is stored twice is the warehouse's promise.
  *
  * Invariant: a record is dropped from memory only when its block is stored or it was handed to `deadLetter`; at most
- * `bufferedRecordsMax` records wait. While the warehouse is away the sink waits too, and the log keeps what comes.
+ * `bufferedRowsMax` rows wait, those of the insert under way included. One insert is under way at a time. While the warehouse
+ * is away the sink waits too, and the log keeps what comes.
  */
 import { type EngineError, isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
 import { type Logger, silentLogger } from '../logger.js';
 import { type Counter, type Histogram, LATENCY_MS_BUCKETS, type Metrics } from '../metrics.js';
-import type { Pull, SinkRecord } from './sink-source.js';
-import { type BlockRange, type BlockRow, isRowRejected, type Warehouse } from './warehouse.js';
+import { type Appended, ObjectBlock, type SinkBlock } from './sink-block.js';
+import type { Pull, SinkPlace, SinkRecord } from './sink-source.js';
+import type { RowPlace } from './column-block.js';
+import { type BlockRange, type BlockRows, isRowRejected, type Warehouse } from './warehouse.js';
 
 export interface SinkOptions {
   readonly warehouse: Pick<Warehouse, 'insert' | 'position'>;
@@ -25,40 +30,49 @@ export interface SinkOptions {
   readonly blockRecords?: number;
   /** How long a record waits for its block to fill. */
   readonly blockWaitMs?: number;
-  /** Records that all partitions together may hold; above it the fullest one is stored early. */
-  readonly bufferedRecordsMax?: number;
-  /** Takes a record whose row the warehouse refuses. Without it such a row stops the sink. */
-  readonly deadLetter?: (record: SinkRecord, error: EngineError) => void | Promise<void>;
+  /** Rows that all partitions together may hold; above it the fullest one is stored early. */
+  readonly bufferedRowsMax?: number;
+  /** Takes the place of a record whose row the warehouse refuses. Without it such a row stops the sink. */
+  readonly deadLetter?: (place: SinkPlace, error: EngineError) => void | Promise<void>;
 }
 
 const BLOCK_RECORDS = 10_000;
 const BLOCK_WAIT_MS = 2_000;
-const BUFFERED_RECORDS_MAX = 50_000;
+const BUFFERED_ROWS_MAX = 50_000;
 const RETRY_MS = 200;
 const RETRY_MS_MAX = 10_000;
 /** More refused rows in one block are no bad records but a mapping that does not fit the table. */
 const REJECTED_PER_BLOCK_MAX = 100;
 
-interface Partition {
+interface Partition<R extends SinkPlace> {
   readonly topic: string;
   readonly partition: number;
-  /** First offset that is not stored yet. */
+  /** First offset that is not stored, nor being stored. */
   fromOffset: number;
-  records: SinkRecord[];
-  /** Monotonic time at which the first of `records` came. */
+  /** Last offset in `block`; below `fromOffset` when it has none. */
+  toOffset: number;
+  block: SinkBlock<R>;
+  /** Monotonic time at which the block's first record came. */
   waitingSinceMs: number;
 }
 
-/** Calls must not overlap: one reader drives it, by `run` or by `write` and `flush`. */
-export class WarehouseSink {
-  private readonly partitions = new Map<string, Partition>();
-  private buffered = 0;
+/** Calls must not overlap: one reader drives it, by `run` or by `write` and `flush`. After a call that threw it is of no use. */
+export class WarehouseSink<R extends SinkPlace> {
+  private readonly partitions = new Map<string, Partition<R>>();
+  /** Rows in blocks that are filled; those of the insert under way. */
+  private gathered = 0;
+  private leaving = 0;
+  /** The insert under way. */
+  private storing: Promise<void> = Promise.resolve();
   private readonly blockRecords: number;
   private readonly blockWaitMs: number;
   private readonly counters: Readonly<Record<'rows' | 'blocks' | 'retries' | 'rejected', Counter>> | undefined;
   private readonly duration: Histogram | undefined;
 
-  constructor(private readonly options: SinkOptions) {
+  constructor(
+    private readonly options: SinkOptions,
+    private readonly createBlock: () => SinkBlock<R>,
+  ) {
     const { metrics, table, blockRecords = BLOCK_RECORDS, blockWaitMs = BLOCK_WAIT_MS } = options;
     this.blockRecords = blockRecords;
     this.blockWaitMs = blockWaitMs;
@@ -72,20 +86,27 @@ export class WarehouseSink {
     };
     const help = 'Time to store one block';
     this.duration = metrics.histogram('warehouse_insert_duration_ms', help, { labels, buckets: LATENCY_MS_BUCKETS });
-    metrics.gaugeOf('warehouse_buffered_records', 'Records waiting for their block', () => this.buffered, labels);
+    const waiting = 'Rows waiting for their block, or for it to be stored';
+    metrics.gaugeOf('warehouse_buffered_rows', waiting, () => this.gathered + this.leaving, labels);
+  }
+
+  /** Of rows that are objects. */
+  static ofRows(options: SinkOptions): WarehouseSink<SinkRecord> {
+    return new WarehouseSink(options, () => new ObjectBlock());
   }
 
   /** Takes a partition over and returns the offset to read from. Idempotent. */
   async assign(topic: string, partition: number, signal?: AbortSignal): Promise<number> {
     const key = keyOf(topic, partition);
     const known = this.partitions.get(key);
-    if (known !== undefined) return (known.records.at(-1)?.offset ?? known.fromOffset - 1) + 1;
+    if (known !== undefined) return known.toOffset + 1;
     const position = await this.retrying(
       () => this.options.warehouse.position(this.options.table, topic, partition),
       signal,
     );
-    const fromOffset = (position ?? -1) + 1;
-    this.partitions.set(key, { topic, partition, fromOffset, records: [], waitingSinceMs: 0 });
+    const toOffset = position ?? -1;
+    const fromOffset = toOffset + 1;
+    this.partitions.set(key, { topic, partition, fromOffset, toOffset, block: this.createBlock(), waitingSinceMs: 0 });
     return fromOffset;
   }
 
@@ -94,11 +115,11 @@ export class WarehouseSink {
     const revoked = this.partitions.get(keyOf(topic, partition));
     if (revoked === undefined) return;
     this.partitions.delete(keyOf(topic, partition));
-    this.buffered -= revoked.records.length;
+    this.gathered -= revoked.block.rows.length;
   }
 
   /** Pulls until the source ends (then everything is stored) or the signal aborts (then one attempt is made). */
-  async run(pull: Pull, signal: AbortSignal): Promise<void> {
+  async run(pull: Pull<R>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const records = await pull(this.dueInMs(), signal).catch((error: unknown) => {
         if (!signal.aborted) throw error;
@@ -106,13 +127,13 @@ export class WarehouseSink {
       });
       if (records === undefined) return this.flush(signal);
       try {
-        await this.write(records, signal);
+        await this.gather(records, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       }
     }
     await this.flush(signal).catch((error: unknown) => {
-      this.logger.warn('Records not yet stored are read again at the next start', { records: this.buffered, error });
+      this.logger.warn('Records not yet stored are read again at the next start', { rows: this.gathered, error });
     });
   }
 
@@ -120,55 +141,76 @@ export class WarehouseSink {
    * Takes records, ascending by offset within a partition; all rows of one offset in one call. Resolves when the blocks
    * that became complete or due are stored. Records below the position are skipped.
    */
-  async write(records: readonly SinkRecord[], signal?: AbortSignal): Promise<void> {
-    let target: Partition | undefined;
-    for (const record of records) {
-      if (target?.topic !== record.topic || target.partition !== record.partition) {
-        target = await this.requirePartition(record, signal);
-      }
-      const last = target.records.at(-1);
-      if (record.offset < target.fromOffset) continue;
-      const startsBlock = last !== undefined && this.blockOf(record.offset) > this.blockOf(last.offset);
-      if (startsBlock) await this.store(target, signal);
-      if (target.records.length === 0) target.waitingSinceMs = this.options.clock.monotonic();
-      target.records.push(record);
-      this.buffered++;
-    }
-    const now = this.options.clock.monotonic();
-    for (const target of this.partitions.values()) {
-      const last = target.records.at(-1);
-      if (last === undefined) continue;
-      const isFull = this.blockOf(last.offset + 1) > this.blockOf(last.offset);
-      if (isFull || now - target.waitingSinceMs >= this.blockWaitMs) await this.store(target, signal);
-    }
-    const { bufferedRecordsMax = BUFFERED_RECORDS_MAX } = this.options;
-    while (this.buffered > bufferedRecordsMax) await this.store(this.fullest(), signal);
+  async write(records: readonly R[], signal?: AbortSignal): Promise<void> {
+    await this.gather(records, signal);
+    await this.storing;
   }
 
   /** Stores everything that is buffered. */
   async flush(signal?: AbortSignal): Promise<void> {
-    for (const target of this.partitions.values()) if (target.records.length > 0) await this.store(target, signal);
+    for (const target of this.partitions.values()) if (hasRecords(target)) await this.store(target, signal);
+    await this.storing;
   }
 
-  /** Ms until the next block is due, whether or not records come. */
+  /** As `write`, but only waits for a block's insert when the next block has to go. */
+  private async gather(records: readonly R[], signal: AbortSignal | undefined): Promise<void> {
+    let target: Partition<R> | undefined;
+    for (const record of records) {
+      if (target?.topic !== record.topic || target.partition !== record.partition) {
+        target = await this.requirePartition(record, signal);
+      }
+      const { offset } = record;
+      if (offset < target.fromOffset) continue;
+      if (hasRecords(target) && this.blockOf(offset) > this.blockOf(target.toOffset)) await this.store(target, signal);
+      if (this.append(target, record) === 'full') {
+        await this.store(target, signal);
+        this.append(target, record);
+      }
+    }
+    const now = this.options.clock.monotonic();
+    for (const waiting of this.partitions.values()) {
+      if (!hasRecords(waiting)) continue;
+      const isFull = this.blockOf(waiting.toOffset + 1) > this.blockOf(waiting.toOffset);
+      if (isFull || now - waiting.waitingSinceMs >= this.blockWaitMs) await this.store(waiting, signal);
+    }
+    const { bufferedRowsMax = BUFFERED_ROWS_MAX } = this.options;
+    while (this.gathered > 0 && this.gathered + this.leaving > bufferedRowsMax) {
+      // What is under way may be enough.
+      if (this.leaving > 0) await this.storing;
+      else await this.store(this.fullest(), signal);
+    }
+  }
+
+  private append(target: Partition<R>, record: R): Appended {
+    const { block } = target;
+    const before = block.rows.length;
+    const appended = block.append(record);
+    if (appended !== 'taken') return appended;
+    if (!hasRecords(target)) target.waitingSinceMs = this.options.clock.monotonic();
+    target.toOffset = record.offset;
+    this.gathered += block.rows.length - before;
+    return appended;
+  }
+
+  /** Time until the first block is due. */
   private dueInMs(): number {
     const now = this.options.clock.monotonic();
     let dueMs = this.blockWaitMs;
-    for (const { records, waitingSinceMs } of this.partitions.values()) {
-      if (records.length > 0) dueMs = Math.min(dueMs, waitingSinceMs + this.blockWaitMs - now);
+    for (const target of this.partitions.values()) {
+      if (hasRecords(target)) dueMs = Math.min(dueMs, target.waitingSinceMs + this.blockWaitMs - now);
     }
     return Math.max(0, dueMs);
   }
 
-  private async requirePartition(record: SinkRecord, signal: AbortSignal | undefined): Promise<Partition> {
+  private async requirePartition(record: R, signal: AbortSignal | undefined): Promise<Partition<R>> {
     const key = keyOf(record.topic, record.partition);
     if (!this.partitions.has(key)) await this.assign(record.topic, record.partition, signal);
     return this.partitions.get(key)!;
   }
 
-  private fullest(): Partition {
+  private fullest(): Partition<R> {
     return [...this.partitions.values()].reduce((most, other) =>
-      other.records.length > most.records.length ? other : most,
+      other.block.rows.length > most.block.rows.length ? other : most,
     );
   }
 
@@ -176,48 +218,54 @@ export class WarehouseSink {
     return Math.floor(offset / this.blockRecords);
   }
 
-  private async store(target: Partition, signal: AbortSignal | undefined): Promise<void> {
-    const { records, topic, partition, fromOffset } = target;
-    const toOffset = records.at(-1)!.offset;
+  /** Begins to store a partition's block, which is empty afterwards. Waits for the insert before it, and throws its failure. */
+  private async store(target: Partition<R>, signal: AbortSignal | undefined): Promise<void> {
+    await this.storing;
+    const { block, topic, partition, fromOffset, toOffset } = target;
+    target.block = this.createBlock();
+    target.fromOffset = toOffset + 1;
+    this.leaving = block.rows.length;
+    this.gathered -= this.leaving;
+    this.storing = this.storeBlock(block.rows, { topic, partition, fromOffset, toOffset }, signal);
+    // Thrown by whoever waits for it, which may be a later call.
+    this.storing.catch(() => undefined);
+  }
+
+  private async storeBlock(rows: BlockRows, range: BlockRange, signal: AbortSignal | undefined): Promise<void> {
     const startedMs = this.options.clock.monotonic();
-    await this.insert(records, { topic, partition, fromOffset, toOffset }, { left: REJECTED_PER_BLOCK_MAX }, signal);
+    await this.insert(rows, range, { left: REJECTED_PER_BLOCK_MAX }, signal);
     this.duration?.observe(this.options.clock.monotonic() - startedMs);
     this.counters?.blocks.inc();
-    this.buffered -= records.length;
-    target.records = [];
-    target.fromOffset = toOffset + 1;
+    this.leaving = 0;
   }
 
   /** A block that is refused because of a row is halved until the row stands alone; everything else is stored. */
   private async insert(
-    records: readonly SinkRecord[],
+    rows: BlockRows,
     range: BlockRange,
     rejects: { left: number },
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { warehouse, table, deadLetter } = this.options;
     try {
-      const outcome = await this.retrying(() => warehouse.insert(table, records.flatMap(toRow), range), signal);
+      const outcome = await this.retrying(() => warehouse.insert(table, rows, range), signal);
       this.counters?.rows.inc(outcome.rowsStored);
     } catch (error) {
       if (!isRowRejected(error) || deadLetter === undefined || rejects.left === 0) throw error;
-      const lastOfLeft = records[Math.ceil(records.length / 2) - 1]!.offset;
-      const left = records.filter((record) => record.offset <= lastOfLeft);
-      const right = records.slice(left.length);
-      if (right.length > 0) {
-        await this.insert(left, { ...range, toOffset: lastOfLeft }, rejects, signal);
-        return this.insert(right, { ...range, fromOffset: lastOfLeft + 1 }, rejects, signal);
-      }
-      const first = left[0]!.offset;
-      if (first < lastOfLeft) {
-        const lower = left.filter((record) => record.offset < lastOfLeft);
-        await this.insert(lower, { ...range, toOffset: lastOfLeft - 1 }, rejects, signal);
-        const upper = left.slice(lower.length);
-        return this.insert(upper, { ...range, fromOffset: lastOfLeft }, rejects, signal);
+      const offsets = Array.from(rows as Iterable<RowPlace>, ({ _offset }) => _offset);
+      const middle = offsets[Math.ceil(offsets.length / 2) - 1]!;
+      const [first, last] = [offsets[0]!, offsets.at(-1)!];
+      if (first < last) {
+        // All rows of an offset stay together.
+        const end = middle < last ? middle : offsets.findLast((offset) => offset < last)!;
+        await this.insert(within(rows, range.fromOffset, end), { ...range, toOffset: end }, rejects, signal);
+        const upper = { ...range, fromOffset: end + 1 };
+        return this.insert(within(rows, end + 1, range.toOffset), upper, rejects, signal);
       }
       rejects.left--;
-      for (const record of left) await deadLetter(record, error);
-      this.counters?.rejected.inc(left.length);
+      const { topic, partition } = range;
+      for (const offset of offsets) await deadLetter({ topic, partition, offset }, error);
+      this.counters?.rejected.inc(offsets.length);
       await this.retrying(() => warehouse.insert(table, [], range), signal);
     }
   }
@@ -248,8 +296,7 @@ export class WarehouseSink {
 
 const keyOf = (topic: string, partition: number): string => `${partition}/${topic}`;
 
-/** Adds where the row comes from, in place: a copy of every row costs more than the rest of its way through the sink. */
-function toRow({ row, offset, outputId = '' }: SinkRecord): BlockRow[] {
-  if (row === undefined) return [];
-  return [Object.assign(row, { _offset: offset, _outputId: outputId })];
-}
+const hasRecords = ({ fromOffset, toOffset }: Partition<SinkPlace>): boolean => toOffset >= fromOffset;
+
+const within = (rows: BlockRows, from: number, to: number): BlockRows =>
+  rows.filter(({ _offset }: RowPlace) => _offset >= from && _offset <= to);

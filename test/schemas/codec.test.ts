@@ -4,7 +4,14 @@ import { describe, expect, it } from 'vitest';
 
 import { AVRO_SCHEMAS } from '../../schemas/avro-schemas.js';
 import { parseSchema } from '../../schemas/avro.js';
-import { decodeRecord, encodeRecord, encodeRecordInto, isRecordOf, recordKindOf } from '../../schemas/codec.js';
+import {
+  decodeRecord,
+  encodeRecord,
+  encodeRecordInto,
+  isRecordOf,
+  recordKindOf,
+  viewRecord,
+} from '../../schemas/codec.js';
 import { EngineError, isEngineError } from '../../schemas/errors.js';
 import type { DraftByKind, InteractionDraft, RecordKind } from '../../schemas/records.js';
 import { arbitraryOf, completed } from './arbitrary.js';
@@ -198,7 +205,10 @@ describe('hostile bytes', () => {
           expect(recordKindOf(bytes)).toBe(decodeRecord(bytes).kind);
         } catch (error) {
           if (!isEngineError(error, 'CODEC_CORRUPT', 'CODEC_UNKNOWN_SCHEMA')) throw error;
+          expect(errorOf(() => viewRecord(bytes)).message).toBe(error.message);
+          return;
         }
+        expect(viewRecord(bytes).kind).toBe(recordKindOf(bytes));
       }),
       { numRuns: 1000 },
     );

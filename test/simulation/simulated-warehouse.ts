@@ -5,7 +5,7 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import type { LedgerStore } from '../../streams/warehouse/block-ledger.js';
-import type { BlockRow, WarehouseRow } from '../../streams/warehouse/warehouse.js';
+import type { BlockRows, WarehouseRow } from '../../streams/warehouse/warehouse.js';
 import type { Process } from './process.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -67,7 +67,7 @@ export class WarehouseServer {
     this.positions.set(place, Math.max(this.positions.get(place) ?? -1, Number(toOffset)));
   }
 
-  private async insert(queryId: string, rows: readonly BlockRow[], place: string): Promise<void> {
+  private async insert(queryId: string, rows: BlockRows, place: string): Promise<void> {
     this.requireIdle(queryId);
     this.running.add(queryId);
     this.onInsert();

@@ -117,7 +117,7 @@ export class SimulatedSink {
 
   private async follow(process: Process): Promise<void> {
     const ledger = new BlockLedger(this.server.seenBy(process));
-    const sink = new WarehouseSink({
+    const sink = WarehouseSink.ofRows({
       warehouse: {
         insert: (table, rows, range) => ledger.insert(table, rows, range),
         position: (table, topic, partition) => ledger.position(table, topic, partition),
@@ -126,7 +126,7 @@ export class SimulatedSink {
       clock: process,
       blockRecords: this.blockRecords,
       blockWaitMs: this.blockWaitMs,
-      bufferedRecordsMax: 3 * this.blockRecords,
+      bufferedRowsMax: 3 * this.blockRecords,
     });
     const log = new SimulatedLog(this.log, process, this.network, this.cluster.coordinator);
     const places: { partition: number; next: number }[] = [];

@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createPseudonyms, openPseudonyms } from '../../../jobs/warehouse/pseudonyms.js';
+import { createPseudonyms as createBytes, openPseudonyms } from '../../../jobs/warehouse/pseudonyms.js';
 import { systemRandom } from '../../../streams/random.js';
+import { asText } from './text-slice.js';
+
+const createPseudonyms = (key: Uint8Array) => asText(createBytes(key));
 
 let directory: string;
 beforeEach(async () => {
@@ -37,9 +40,16 @@ describe('pseudonyms', () => {
     );
   });
 
+  it('stay the same however many others come between', () => {
+    const pseudonyms = createPseudonyms(Buffer.alloc(32, 3));
+    const first = Array.from({ length: 45_000 }, (_, i) => pseudonyms.user(`user ${i}`));
+    expect(new Set(first).size).toBe(first.length);
+    for (let i = 0; i < first.length; i += 997) expect(pseudonyms.user(`user ${i}`)).toBe(first[i]);
+  });
+
   it('keep their key in the data directory, one for all who start together, readable by its owner only', async () => {
     const opened = await Promise.all([1, 2, 3, 4].map(() => openPseudonyms(directory, systemRandom())));
-    expect(new Set(opened.map((pseudonyms) => pseudonyms.user('ann'))).size).toBe(1);
+    expect(new Set(opened.map((pseudonyms) => asText(pseudonyms).user('ann'))).size).toBe(1);
     expect(await readdir(directory)).toEqual(['pseudonym.key']);
     expect((await stat(join(directory, 'pseudonym.key'))).mode & 0o777).toBe(0o600);
   });

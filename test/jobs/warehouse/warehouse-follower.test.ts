@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openWarehouse } from '../../../jobs/warehouse/open-warehouse.js';
 import { createPseudonyms } from '../../../jobs/warehouse/pseudonyms.js';
+import { TABLE_MAPPINGS } from '../../../jobs/warehouse/rows.js';
 import { createSqlHandler } from '../../../jobs/warehouse/sql-handler.js';
 import { applyRetention, WAREHOUSE_MIGRATIONS } from '../../../jobs/warehouse/tables.js';
 import { WarehouseFollower } from '../../../jobs/warehouse/warehouse-follower.js';
@@ -126,6 +127,26 @@ describe.skipIf(missing !== undefined)('WarehouseFollower', () => {
     await expect(sql('SELECT * FROM nope')).rejects.toThrow(/'nope'\. There are: .*interactions/);
     await expect(sql('DROP TABLE items')).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
     expect(await sql('SELECT itemId FROM items WHERE 0')).toEqual({ columns: ['itemId'], rows: [], truncated: false });
+  });
+
+  it('gives every column the type that its table has, and leaves none of them out', async () => {
+    const warehouse = await open();
+    try {
+      for (const { table, createColumns } of TABLE_MAPPINGS) {
+        const stored = await warehouse.query<{ name: string; type: string }>(
+          `SELECT name, type FROM system.columns
+           WHERE database = currentDatabase() AND table = {table:String} AND NOT startsWith(name, '_') ORDER BY name`,
+          { table },
+        );
+        const ours = Object.entries(createColumns()).map(([name, { type }]) => ({ name, type }));
+        expect(
+          ours.sort((a, b) => (a.name < b.name ? -1 : 1)),
+          table,
+        ).toEqual(stored);
+      }
+    } finally {
+      await warehouse.close();
+    }
   });
 
   it('stores every row once although the database is killed in the middle', async () => {

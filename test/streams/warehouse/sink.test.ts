@@ -4,7 +4,7 @@ import { EngineError } from '../../../schemas/errors.js';
 import { ManualClock, systemClock } from '../../../streams/clock.js';
 import { type SinkOptions, WarehouseSink } from '../../../streams/warehouse/sink.js';
 import { pullOf, type SinkRecord } from '../../../streams/warehouse/sink-source.js';
-import type { BlockRange, BlockRow, InsertOutcome } from '../../../streams/warehouse/warehouse.js';
+import type { BlockRange, BlockRow, BlockRows, InsertOutcome } from '../../../streams/warehouse/warehouse.js';
 
 /** Keeps rows by offset, refuses rows marked bad, and fails as often as it is told to. */
 class FakeWarehouse {
@@ -13,7 +13,8 @@ class FakeWarehouse {
   readonly positions = new Map<string, number>();
   failures = 0;
 
-  async insert(_table: string, rows: readonly BlockRow[], range: BlockRange): Promise<InsertOutcome> {
+  async insert(_table: string, block: BlockRows, range: BlockRange): Promise<InsertOutcome> {
+    const rows = block as readonly BlockRow[];
     if (this.failures > 0) {
       this.failures--;
       throw new EngineError('WAREHOUSE_UNAVAILABLE', 'away');
@@ -35,7 +36,7 @@ class FakeWarehouse {
 function createSink(options: Partial<SinkOptions> = {}) {
   const warehouse = new FakeWarehouse();
   const clock = new ManualClock();
-  const sink = new WarehouseSink({ warehouse, table: 't', clock, blockRecords: 10, blockWaitMs: 1_000, ...options });
+  const sink = WarehouseSink.ofRows({ warehouse, table: 't', clock, blockRecords: 10, blockWaitMs: 1_000, ...options });
   return { warehouse, clock, sink };
 }
 
@@ -79,7 +80,7 @@ describe('WarehouseSink', () => {
   });
 
   it('stores the fullest partition early when too many records wait', async () => {
-    const { sink, warehouse } = createSink({ blockRecords: 1_000, bufferedRecordsMax: 10 });
+    const { sink, warehouse } = createSink({ blockRecords: 1_000, bufferedRowsMax: 10 });
     await sink.write([...records(0, 3, 1), ...records(0, 6, 2)]);
     expect(warehouse.ranges).toEqual(['2:0-6']);
   });
@@ -143,11 +144,48 @@ describe('WarehouseSink', () => {
     await running;
   });
 
+  it('fills the next block while one is stored, and has one insert under way at a time', async () => {
+    const { sink, warehouse } = createSink({ clock: systemClock });
+    const stored = warehouse.insert.bind(warehouse);
+    let underWay = 0;
+    let pulledMeanwhile = 0;
+    warehouse.insert = async (...block) => {
+      expect(++underWay).toBe(1);
+      await systemClock.sleep(5);
+      underWay--;
+      return stored(...block);
+    };
+    let next = 0;
+    const pull = async () => {
+      await systemClock.nextTurn();
+      if (underWay > 0) pulledMeanwhile++;
+      next += 5;
+      return next > 50 ? undefined : records(next - 5, next - 1, next % 2);
+    };
+    await sink.run(pull, new AbortController().signal);
+    expect(warehouse.rows).toHaveLength(50);
+    expect(pulledMeanwhile).toBeGreaterThan(0);
+  });
+
+  it('stores nothing behind a block that failed', async () => {
+    const { sink, warehouse } = createSink();
+    const stored = warehouse.insert.bind(warehouse);
+    warehouse.insert = (table, rows, range) =>
+      range.fromOffset === 10 ? Promise.reject(new Error('broken')) : stored(table, rows, range);
+    await expect(sink.write(records(0, 45))).rejects.toThrow('broken');
+    await expect(sink.flush()).rejects.toThrow('broken');
+    expect(warehouse.ranges).toEqual(['0:0-9']);
+  });
+
   it('stops at once when told to while the warehouse is away', async () => {
     const { sink, warehouse } = createSink({ clock: systemClock });
     warehouse.failures = 1e9;
     const stop = new AbortController();
-    const running = sink.run(async () => records(0, 9), stop.signal);
+    const pull = async () => {
+      await systemClock.nextTurn();
+      return records(0, 9);
+    };
+    const running = sink.run(pull, stop.signal);
     await systemClock.sleep(20);
     stop.abort();
     await running;

@@ -1,0 +1,133 @@
+/**
+ * Rows as one block of ClickHouse's Native format, filled column by column while records are read.
+ *
+ *     columns.x.put(rowCount, count, value) …, addRows(offset, count) ──▶ encode ──▶ names of the columns and their bytes
+ *
+ * A server reads such a block at a third of what the same rows cost as JSON, and no row is ever made of it here.
+ */
+import { invariant } from '../../schemas/errors.js';
+import { ByteWriter } from './byte-writer.js';
+import { type Column, grown, IntegerColumn, LongColumn, type Utf8Slice } from './column.js';
+import { TextColumn, WordColumn } from './text-column.js';
+
+export type Columns = Readonly<Record<string, Column>>;
+
+/** What a row is about, unique within its (topic, partition). */
+export interface RowPlace {
+  /** Offset in the log of the record this row is about. */
+  readonly _offset: number;
+  /** Identity of the output; '' where a record gives one row. */
+  readonly _outputId: string;
+}
+
+/** Columns that have one value in all rows of a block. */
+export type BlockSource = Readonly<Record<'_topic', string> & Record<'_partition', number>>;
+
+export interface NativeBlock {
+  readonly columns: readonly string[];
+  readonly bytes: Buffer;
+}
+
+const ROWS_EXPECTED = 1_024;
+/** Bytes a row that a buffer starts with: most blocks then need no second one. */
+const BYTES_A_ROW = 192;
+/** Values encoded between two turns of the event loop: about a millisecond. */
+const VALUES_A_TURN = 200_000;
+
+export class ColumnBlock<C extends Columns = Columns> {
+  private rows = 0;
+  private offsets = new Float64Array(ROWS_EXPECTED);
+  /** Which of its record's rows it is. */
+  private outputs = new Uint32Array(ROWS_EXPECTED);
+
+  constructor(readonly columns: C) {}
+
+  get length(): number {
+    return this.rows;
+  }
+
+  /** What was put into the columns from `length` on is of this offset's record. */
+  addRows(offset: number, count: number): void {
+    const rows = this.rows + count;
+    if (rows > this.offsets.length) {
+      this.offsets = grown(this.offsets, rows);
+      this.outputs = grown(this.outputs, rows);
+    }
+    for (let i = 0; i < count; i++) {
+      this.offsets[this.rows + i] = offset;
+      this.outputs[this.rows + i] = i;
+    }
+    this.rows = rows;
+  }
+
+  *[Symbol.iterator](): Iterator<RowPlace> {
+    for (let row = 0; row < this.rows; row++) yield this.placeOf(row);
+  }
+
+  filter(isKept: (place: RowPlace) => boolean): ColumnBlock {
+    const rows: number[] = [];
+    for (let row = 0; row < this.rows; row++) if (isKept(this.placeOf(row))) rows.push(row);
+    const columns = Object.entries(this.columns).map(([name, column]) => [name, column.select(rows)] as const);
+    const block = new ColumnBlock(Object.fromEntries(columns));
+    block.rows = rows.length;
+    block.offsets = Float64Array.from(rows, (row) => this.offsets[row]!);
+    block.outputs = Uint32Array.from(rows, (row) => this.outputs[row]!);
+    return block;
+  }
+
+  /**
+   * With the columns that place its rows in the log. Columns that no row has are left out.
+   * @param nextTurn awaited after every millisecond of work
+   */
+  async encode(source: BlockSource, nextTurn: () => Promise<void>): Promise<NativeBlock> {
+    const { rows } = this;
+    const named = Object.entries(this.columns).filter(([, column]) => column.isUsed);
+    const columns: readonly (readonly [string, Column])[] = [...Object.entries(this.placing(source)), ...named];
+    const out = new ByteWriter(rows * BYTES_A_ROW);
+    out.varint(columns.length);
+    out.varint(rows);
+    let written = 0;
+    for (const [name, column] of columns) {
+      out.text(name);
+      out.text(column.type);
+      column.writePrefix(out);
+      column.write(rows, out);
+      written += rows;
+      if (written < VALUES_A_TURN) continue;
+      written = 0;
+      await nextTurn();
+    }
+    invariant(rows === this.rows, 'a block got rows while it was encoded', { rows });
+    return { columns: columns.map(([name]) => name), bytes: out.take() };
+  }
+
+  private placing({ _topic, _partition }: BlockSource): Columns {
+    const columns = {
+      _topic: new WordColumn(),
+      _partition: new IntegerColumn('UInt32'),
+      _offset: new LongColumn('UInt64'),
+      _outputId: new TextColumn(),
+    };
+    columns._topic.putSymbol(0, this.rows, _topic);
+    columns._partition.put(0, this.rows, _partition);
+    // Records have a few rows each: the same ids come again and again.
+    const ids: Utf8Slice[] = [];
+    for (let row = 0; row < this.rows; row++) {
+      columns._offset.put(row, 1, this.offsets[row]!);
+      const output = this.outputs[row]!;
+      columns._outputId.put(row, 1, (ids[output] ??= sliceOf(outputIdOf(output))));
+    }
+    return columns;
+  }
+
+  private placeOf(row: number): RowPlace {
+    return { _offset: this.offsets[row]!, _outputId: outputIdOf(this.outputs[row]!) };
+  }
+}
+
+const outputIdOf = (output: number): string => (output === 0 ? '' : String(output));
+
+function sliceOf(text: string): Utf8Slice {
+  const bytes = Buffer.from(text, 'utf8');
+  return { bytes, start: 0, end: bytes.length };
+}
