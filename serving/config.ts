@@ -92,7 +92,7 @@ export const servingSection = defineSection(
       max: 1e12,
     }),
     slatesMax: setting.integer({
-      description: 'Served lists kept for paging; about 5 KB each.',
+      description: 'Served lists kept for paging; about 2 KB each.',
       default: 10_000,
       min: 1,
       max: 1_000_000,

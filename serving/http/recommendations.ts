@@ -136,7 +136,8 @@ export class Recommendations {
       personId: query.userId,
       placement: query.placement,
       limit: Math.min(SLATE_ITEMS_MAX, query.limit * PAGES),
-      told: query.limit,
+      // Nothing in words is kept: a page is told when it is cut.
+      told: 0,
       pipeline: 'full',
       context: query.context,
       excluded: undefined,
