@@ -130,8 +130,6 @@ export class GroupMember {
         if (this.leaving.signal.aborted) return;
         await this.recover(error);
         logger.debug('group', { group: this.target.group, error });
-        // The answer to joining is held back until all have joined: nothing to wait for before.
-        if (errorType(error) === REBALANCE) continue;
         await clock.sleep(RETRY_MS, this.leaving.signal).catch(() => undefined);
       }
     }
