@@ -7,7 +7,6 @@ import { EngineError, isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
 import type { Logger } from '../../streams/logger.js';
 import type { ViewedReport } from '../http/recommendations.js';
-import { positionOf } from '../http/slates.js';
 import type { FeedHub } from './feed-hub.js';
 import { CLOSE, errorText, parseClientMessage, PING_TEXT } from './protocol.js';
 import type { SubscribeMessage } from './protocol.js';
@@ -137,7 +136,7 @@ export class FeedConnection {
 
   private viewed(requestId: string, itemIds: readonly string[]): void {
     const shown = this.findSent(requestId);
-    const unknown = itemIds.find((itemId) => positionOf(shown, itemId) < 0);
+    const unknown = itemIds.find((itemId) => shown.list.placeOf(itemId) < 0);
     if (unknown !== undefined)
       throw new EngineError('FEED_PROTOCOL', `Item ${JSON.stringify(unknown)} was not in feed ${requestId}`);
     const { userId, placement } = shown;

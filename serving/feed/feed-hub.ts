@@ -11,14 +11,13 @@ import type { Clock } from '../../streams/clock.js';
 import type { Hint } from '../../streams/log/event-log.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Counter, Histogram, Metrics } from '../../streams/metrics.js';
-import { someId } from '../http/slates.js';
 import type { Catalogue, Recommender, UserReader, UserView } from '../node/ports.js';
 import type { EventArrivals } from './event-arrivals.js';
 import { RecentFeeds } from './recent-feeds.js';
 import { FeedPacing } from './feed-pacing.js';
 import type { FeedVersion } from './feed-version.js';
 import { makeFeed, type Made } from './make-feed.js';
-import type { Subscription } from './subscription.js';
+import { someId, type Subscription } from './subscription.js';
 
 export interface FeedHubOptions {
   readonly users: UserReader;
@@ -104,7 +103,7 @@ export class FeedHub {
       subscription.offset = since.offset;
       subscription.revision = since.revision;
       const held = this.recent.resumable(subscription, since, generation);
-      if (held !== undefined && !someId(held.feed, (itemId) => !catalogue.isServable(itemId))) {
+      if (held !== undefined && !someId(held.feed.list, (itemId) => !catalogue.isServable(itemId))) {
         subscription.remember(held.feed);
         subscription.isForced = false;
         return;
@@ -303,8 +302,8 @@ export class FeedHub {
     subscription.sentAt = sentAt;
     subscription.offset = version.offset;
     subscription.revision = version.revision;
-    const { requestId, items, later, eligibleCount, models } = feed;
-    subscription.remember({ requestId, userId, placement, items, later, eligibleCount, models });
+    const { requestId, list, eligibleCount, models } = feed;
+    subscription.remember({ requestId, userId, placement, list, eligibleCount, models });
     subscription.markClean();
   }
 

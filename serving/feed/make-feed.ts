@@ -1,8 +1,7 @@
 /**
  * Makes one feed: the `push` pipeline for a subscription over a user's state, written out once as text.
  */
-import type { Recommender, UserView } from '../node/ports.js';
-import { itemAt, lengthOf, type ShownList } from '../http/slates.js';
+import type { RankedList, Recommender, UserView } from '../node/ports.js';
 import { formatVersion } from './feed-version.js';
 import { feedText } from './protocol.js';
 import type { Subscription } from './subscription.js';
@@ -20,9 +19,10 @@ export interface FeedState {
 }
 
 /** Shared by all subscriptions that asked for the same. */
-export interface Made extends ShownList {
+export interface Made {
   readonly requestId: string;
   readonly text: string;
+  readonly list: RankedList;
   readonly eligibleCount: number;
   readonly models?: Readonly<Record<string, string>> | undefined;
 }
@@ -31,13 +31,11 @@ export function makeFeed(sources: FeedSources, subscription: Subscription, state
   const { recommender, generation, newId } = sources;
   const { placement, limit, context, causes } = subscription;
   const { snapshot, partition, offset } = state.view;
-  const { items, later, eligibleCount, models } = recommender.recommend({
+  const { list, eligibleCount, models } = recommender.rank({
     user: snapshot,
     personId: subscription.userId,
     placement,
     limit,
-    // Told for the text alone: what was sent is remembered as numbers, a tenth of what it is in words.
-    told: 0,
     pipeline: 'push',
     context,
     excluded: undefined,
@@ -45,8 +43,7 @@ export function makeFeed(sources: FeedSources, subscription: Subscription, state
   });
   const version = formatVersion({ generation, partition, offset, revision: state.revision });
   const requestId = newId();
-  const shown = { items, later };
-  const told = Array.from({ length: lengthOf(shown) }, (_, position) => itemAt(shown, position));
-  const text = feedText({ placement, version, requestId, items: told, eventIds: causes });
-  return { requestId, text, items, later, eligibleCount, models };
+  const items = Array.from({ length: list.length }, (_, place) => list.at(place));
+  const text = feedText({ placement, version, requestId, items, eventIds: causes });
+  return { requestId, text, list, eligibleCount, models };
 }

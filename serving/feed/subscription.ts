@@ -7,8 +7,7 @@
  *
  * There is never a queue: a dirty subscription holds the merged causes, and the feed is made when it can be sent.
  */
-import { type ShownList, someId } from '../http/slates.js';
-import type { RequestContext } from '../node/ports.js';
+import type { RankedList, RequestContext } from '../node/ports.js';
 
 /** What a subscription writes to. */
 export interface FeedSink {
@@ -18,10 +17,11 @@ export interface FeedSink {
   send(text: string): void;
 }
 
-export interface SentFeed extends ShownList {
+export interface SentFeed {
   readonly requestId: string;
   readonly userId: string;
   readonly placement: string;
+  readonly list: RankedList;
   readonly eligibleCount: number;
   /** Published models that took part: `model/NAME` -> version. */
   readonly models: Readonly<Record<string, string>> | undefined;
@@ -91,6 +91,12 @@ export class Subscription {
 
   shows(items: ReadonlySet<string>): boolean {
     const shown = this.sent.at(-1);
-    return shown !== undefined && someId(shown, (itemId) => items.has(itemId));
+    return shown !== undefined && someId(shown.list, (itemId) => items.has(itemId));
   }
+}
+
+/** Whether the test holds for the id of an item of the list. */
+export function someId(list: RankedList, test: (itemId: string) => boolean): boolean {
+  for (let place = 0; place < list.length; place++) if (test(list.idAt(place))) return true;
+  return false;
 }

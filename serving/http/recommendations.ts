@@ -14,15 +14,7 @@ import type { Counter } from '../../streams/metrics.js';
 import { formatVersion } from '../feed/feed-version.js';
 import type { Catalogue, Recommender, RecommendedItem, RequestContext, UserReader } from '../node/ports.js';
 import type { LogWriter } from './log-writer.js';
-import {
-  decodeCursor,
-  encodeCursor,
-  itemAt,
-  lengthOf,
-  positionOf,
-  type ServedSlate,
-  type SlateCache,
-} from './slates.js';
+import { decodeCursor, encodeCursor, type ServedSlate, type SlateCache } from './slates.js';
 
 export interface RecommendationsOptions {
   readonly recommender: Recommender;
@@ -81,7 +73,7 @@ export interface ViewedReport {
   readonly placement: string | undefined;
   readonly producerId: string;
   /** What was shown, where the caller has it; else it is looked up by requestId. */
-  readonly shown?: Pick<ServedSlate, 'userId' | 'placement' | 'items' | 'later' | 'eligibleCount' | 'models'>;
+  readonly shown?: Pick<ServedSlate, 'userId' | 'placement' | 'list' | 'eligibleCount' | 'models'>;
 }
 
 /** A slate holds this many pages, as far as the pipeline goes. */
@@ -109,9 +101,9 @@ export class Recommendations {
       );
     }
     const places = report.itemIds.map((itemId, i) => {
-      const known = slate === undefined ? -1 : positionOf(slate, itemId);
+      const known = slate?.list.placeOf(itemId) ?? -1;
       const position = report.positions?.[i] ?? (known >= 0 ? known : i);
-      return { itemId, position, source: known >= 0 ? itemAt(slate!, known).source : null };
+      return { itemId, position, source: known >= 0 ? slate!.list.at(known).source : null };
     });
     const record = impression('viewed', {
       eventId: newId(),
@@ -131,13 +123,11 @@ export class Recommendations {
     const { recommender, users, clock, generation, newId } = this.options;
     const now = query.time ?? clock.now();
     const [user] = await users.read([query.userId], now);
-    const { items, later, eligibleCount, models, leftOut } = recommender.recommend({
+    const { list, eligibleCount, models, leftOut } = recommender.rank({
       user: user!.snapshot,
       personId: query.userId,
       placement: query.placement,
       limit: Math.min(SLATE_ITEMS_MAX, query.limit * PAGES),
-      // Nothing in words is kept: a page is told when it is cut.
-      told: 0,
       pipeline: 'full',
       context: query.context,
       excluded: undefined,
@@ -145,7 +135,7 @@ export class Recommendations {
     });
     const version = formatVersion({ generation, partition: user!.partition, offset: user!.offset, revision: 0 });
     const { userId, placement } = query;
-    const made = { items, later, eligibleCount, models, leftOut, version };
+    const made = { list, eligibleCount, models, leftOut, version };
     const slate = { slateId: newId(), userId, placement, ...made, createdAt: clock.now() };
     return { slate, position: 0 };
   }
@@ -156,16 +146,16 @@ export class Recommendations {
     if (slate === undefined)
       throw new EngineError('CURSOR_EXPIRED', 'The slate of this cursor is no longer held; start again without cursor');
     if (slate.userId !== query.userId) throw new EngineError('REQUEST_INVALID', 'cursor belongs to another user');
-    return { slate, position: Math.min(cursor.position, lengthOf(slate)) };
+    return { slate, position: Math.min(cursor.position, slate.list.length) };
   }
 
   private cut(slate: ServedSlate, from: number, query: RecommendationQuery): RecommendationPage {
     const { slates, catalogue, newId } = this.options;
     const items: PlacedItem[] = [];
-    const length = lengthOf(slate);
+    const { list } = slate;
     let position = from;
-    while (position < length && items.length < query.limit) {
-      const item = itemAt(slate, position);
+    while (position < list.length && items.length < query.limit) {
+      const item = list.at(position);
       // The list is frozen, the catalogue is not: what was withdrawn meanwhile is left out.
       if (from === 0 || catalogue.isServable(item.itemId)) items.push(placed(item, position));
       position++;
@@ -183,7 +173,7 @@ export class Recommendations {
       eligibleCount: slate.eligibleCount,
       models: slate.models ?? {},
       ...(slate.leftOut !== undefined && slate.leftOut.length > 0 && { leftOut: slate.leftOut }),
-      ...(position < length && { cursor: encodeCursor({ slateId: requestId, position }) }),
+      ...(position < list.length && { cursor: encodeCursor({ slateId: requestId, position }) }),
     };
   }
 

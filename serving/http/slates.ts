@@ -6,19 +6,13 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
-import type { LaterItems, RecommendedItem } from '../node/ports.js';
+import type { RankedList } from '../node/ports.js';
 
-/** A frozen list in two parts. */
-export interface ShownList {
-  /** The first of them told, the others in `later`. */
-  readonly items: readonly RecommendedItem[];
-  readonly later?: LaterItems | undefined;
-}
-
-export interface ServedSlate extends ShownList {
+export interface ServedSlate {
   readonly slateId: string;
   readonly userId: string;
   readonly placement: string;
+  readonly list: RankedList;
   readonly eligibleCount: number;
   /** Published models that took part: `model/NAME` -> version. */
   readonly models?: Readonly<Record<string, string>> | undefined;
@@ -26,30 +20,6 @@ export interface ServedSlate extends ShownList {
   /** Version of the state it was made from. */
   readonly version: string;
   readonly createdAt: number;
-}
-
-/** Items of both parts. */
-export function lengthOf({ items, later }: ShownList): number {
-  return items.length + (later?.length ?? 0);
-}
-
-export function itemAt({ items, later }: ShownList, position: number): RecommendedItem {
-  return items[position] ?? later!.at(position - items.length);
-}
-
-/** Whether the test holds for the id of an item of either part. */
-export function someId({ items, later }: ShownList, test: (itemId: string) => boolean): boolean {
-  if (items.some(({ itemId }) => test(itemId))) return true;
-  for (let place = 0; place < (later?.length ?? 0); place++) if (test(later!.idAt(place))) return true;
-  return false;
-}
-
-/** Or −1. */
-export function positionOf({ items, later }: ShownList, itemId: string): number {
-  const first = items.findIndex((item) => item.itemId === itemId);
-  if (first >= 0) return first;
-  const place = later?.placeOf(itemId) ?? -1;
-  return place < 0 ? -1 : items.length + place;
 }
 
 export interface SlateLimits {

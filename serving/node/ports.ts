@@ -37,8 +37,6 @@ export interface RecommendationRequest {
   readonly personId?: string | undefined;
   readonly placement: string;
   readonly limit: number;
-  /** So many of them told, the others as `later`; all, when absent. */
-  readonly told?: number | undefined;
   readonly pipeline: 'full' | 'push';
   readonly context: RequestContext | undefined;
   readonly excluded: ReadonlySet<string> | undefined;
@@ -58,8 +56,8 @@ export interface ScoredItem {
   readonly score: number;
 }
 
-/** Items of a frozen list that nobody has seen yet, told on request. */
-export interface LaterItems {
+/** A frozen list; an item is put into words when it is asked for. */
+export interface RankedList {
   readonly length: number;
   at(place: number): RecommendedItem;
   idAt(place: number): string;
@@ -69,10 +67,8 @@ export interface LaterItems {
 
 /** Synchronous: everything it reads is in memory. */
 export interface Recommender {
-  recommend(request: RecommendationRequest): {
-    readonly items: readonly RecommendedItem[];
-    /** What follows `items`; absent when nothing does. */
-    readonly later?: LaterItems | undefined;
+  rank(request: RecommendationRequest): {
+    readonly list: RankedList;
     readonly eligibleCount: number;
     /** Published models that took part: `model/NAME` -> version; absent where there are none. */
     readonly models?: Readonly<Record<string, string>> | undefined;

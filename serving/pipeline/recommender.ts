@@ -34,7 +34,7 @@ import { createEligibilityStage, createSeenStage } from './filters.js';
 import type { FusionConfig } from './fusion.js';
 import { Fusion } from './fusion.js';
 import { DEFAULT_WORDING, type ReasonWording } from '../retrieval/reason-wording.js';
-import { type ItemTeller, LaterItems, type RankedItem } from './later-items.js';
+import { type ItemTeller, RankedList, type RankedItem } from './ranked-list.js';
 import { reasonArgument, reasonText } from './reasons.js';
 import type { PipelineRequest, PipelineStage } from './slate.js';
 import { EXPLORATION_SOURCE, NO_SOURCE, Slate } from './slate.js';
@@ -88,8 +88,6 @@ export interface RecommendRequest {
   readonly placement: string;
   /** Items wanted, 1 to 100. */
   readonly limit: number;
-  /** So many of them told; the others come as `later`. All, when absent. */
-  readonly told?: number | undefined;
   /** Default `full`. */
   readonly pipeline?: PipelineName | undefined;
   /** Where the person is; `itemId` counts as the latest item of the session. */
@@ -112,17 +110,20 @@ export interface RecommendedItem {
   readonly source: string;
 }
 
-export interface Recommendation {
+export interface Ranking {
   readonly pipeline: PipelineName;
-  readonly items: readonly RecommendedItem[];
-  /** What follows `items`; absent when nothing does. */
-  readonly later?: LaterItems;
+  readonly list: RankedList;
   /** Candidates left after the filters: what could have been chosen. */
   readonly eligibleCount: number;
   /** Published models that offered candidates: `model/NAME` -> version. */
   readonly models: Readonly<Record<string, string>>;
   /** Published models that were not asked, because they fail or are slow. */
   readonly leftOut: readonly LeftOutModel[];
+}
+
+/** A ranking with all its items told. */
+export interface Recommendation extends Omit<Ranking, 'list'> {
+  readonly items: readonly RecommendedItem[];
 }
 
 export interface LeftOutModel {
@@ -137,6 +138,7 @@ export interface ScoredItem {
 }
 
 export interface Recommender {
+  rank(request: RecommendRequest): Ranking;
   recommend(request: RecommendRequest): Recommendation;
   /** What goes with an item, best first; empty for one nobody knows. */
   similarItems(itemId: string, n: number, now: number): readonly ScoredItem[];
@@ -183,8 +185,13 @@ export function defaultPushPipeline(): PipelineConfig {
 export function createRecommender(config: RecommenderConfig, tables: ItemTables): Recommender {
   const full = new Pipeline('full', config.full ?? defaultFullPipeline(), config, tables);
   const push = new Pipeline('push', config.push ?? defaultPushPipeline(), config, tables);
+  const rank = (request: RecommendRequest): Ranking => (request.pipeline === 'push' ? push : full).rank(request);
   return {
-    recommend: (request) => (request.pipeline === 'push' ? push : full).recommend(request),
+    rank,
+    recommend(request) {
+      const { list, ...ranking } = rank(request);
+      return { ...ranking, items: Array.from({ length: list.length }, (_, place) => list.at(place)) };
+    },
     similarItems: (itemId, n, now) => full.similarItems(itemId, n, now),
     trending: ({ n, category }) => listed(TRENDING_HALF_LIFE, n, category),
     popular: ({ n, category }) => listed(POPULAR_HALF_LIFE, n, category),
@@ -239,7 +246,7 @@ class Pipeline {
     this.teller = new SourceTeller(this.sources, tables, pipeline.confidence, config.wording);
   }
 
-  recommend(asked: RecommendRequest): Recommendation {
+  rank(asked: RecommendRequest): Ranking {
     const { user, placement, now } = asked;
     const limit = Math.max(1, Math.min(LIMIT_MAX, Math.floor(asked.limit)));
     const retrieval = this.request;
@@ -251,7 +258,7 @@ class Pipeline {
     for (const stage of this.filters) stage.apply(this.slate, request);
     const eligibleCount = this.slate.length;
     for (const stage of this.finishers) stage.apply(this.slate, request);
-    return { pipeline: this.name, ...this.result(request, asked.told ?? limit), eligibleCount, ...this.modelsTold() };
+    return { pipeline: this.name, list: this.listOf(request), eligibleCount, ...this.modelsTold() };
   }
 
   similarItems(itemId: string, n: number, now: number): ScoredItem[] {
@@ -285,19 +292,10 @@ class Pipeline {
     }
   }
 
-  /** The first items told, and the others as numbers. */
-  private result(request: PipelineRequest, toldMax: number): Pick<Recommendation, 'items' | 'later'> {
-    const length = Math.min(this.slate.length, request.limit);
-    const items: RecommendedItem[] = [];
-    for (let place = 0; place < Math.min(length, toldMax); place++) {
-      items.push(this.teller.tell(this.rankedAt(place), this.toldAt(place)));
-    }
-    if (items.length === length) return { items };
-    const later = new LaterItems(length - items.length, this.teller);
-    for (let place = items.length; place < length; place++) {
-      later.set(place - items.length, this.rankedAt(place), this.toldAt(place));
-    }
-    return { items, later };
+  private listOf({ limit }: PipelineRequest): RankedList {
+    const list = new RankedList(Math.min(this.slate.length, limit), this.teller);
+    for (let place = 0; place < list.length; place++) list.set(place, this.rankedAt(place), this.toldAt(place));
+    return list;
   }
 
   private rankedAt(place: number): RankedItem {

@@ -105,7 +105,7 @@ export class ServingEngine {
       version: '0.0.0-test',
       log: this.log,
       recommender: {
-        recommend: (request) => this.recommend(request),
+        rank: (request) => this.rank(request),
         similarItems: (itemId, n) =>
           this.ranked([], n + 1)
             .filter((item) => item.itemId !== itemId)
@@ -249,18 +249,16 @@ export class ServingEngine {
     return { partition: 0, version: user.offset, operators };
   }
 
-  private recommend(request: RecommendationRequest) {
+  private rank(request: RecommendationRequest) {
     this.recommendCalls++;
     const ranked = this.ranked(request.user.recentItems, request.limit);
-    const told = request.told ?? ranked.length;
-    const rest = ranked.slice(told);
-    const later = {
-      length: rest.length,
-      at: (place: number) => rest[place]!,
-      idAt: (place: number) => rest[place]!.itemId,
-      placeOf: (itemId: string) => rest.findIndex((item) => item.itemId === itemId),
+    const list = {
+      length: ranked.length,
+      at: (place: number) => ranked[place]!,
+      idAt: (place: number) => ranked[place]!.itemId,
+      placeOf: (itemId: string) => ranked.findIndex((item) => item.itemId === itemId),
     };
-    return { items: ranked.slice(0, told), later, eligibleCount: ITEMS };
+    return { list, eligibleCount: ITEMS };
   }
 
   private ranked(first: readonly string[], n: number): RecommendedItem[] {

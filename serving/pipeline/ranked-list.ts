@@ -1,12 +1,12 @@
 /**
- * The items of a ranking behind those that are shown now: kept for paging, told when their page is asked for.
+ * The items of a ranking as numbers, each told when somebody asks for it.
  *
- * A node keeps thousands of lists, of which few are ever continued: as numbers an item takes 24 bytes where the told one
- * takes 300, and the collector has nothing to copy. Score, sources and the argument of each sentence are those of the
- * request; a title that changed meanwhile is told as it is now.
+ * A node keeps thousands of lists that were served or sent, of which few are ever looked at again: as numbers an item takes
+ * 24 bytes where the told one takes 300, and the collector has nothing to copy. Score, sources and the argument of each
+ * sentence are those of the request; a title that changed meanwhile is told as it is now.
  */
 import type { ToldReason } from '../retrieval/source.js';
-import type { LaterItems as LaterItemsPort, RecommendedItem } from '../node/ports.js';
+import type { RankedList as RankedListPort, RecommendedItem } from '../node/ports.js';
 
 /** One item of a ranking, as numbers. */
 export interface RankedItem {
@@ -31,7 +31,7 @@ const SCORE_BYTES = 8;
 const NUMBERS = 4;
 const NUMBER_BYTES = 4;
 
-export class LaterItems implements LaterItemsPort {
+export class RankedList implements RankedListPort {
   private readonly scores: Float64Array;
   private readonly numbers: Int32Array;
   /** What sources said themselves, by place. */
