@@ -66,13 +66,7 @@ function productsKernel(): KernelFunction {
     ...w.countUp(i, w.int(0), w.get(count), 1, [
       ...w.set(left, w.get(row)),
       ...w.set(right, w.get(query)),
-      ...w.set(sum, w.floats4(0)),
-      ...w.countUp(k, w.int(0), w.get(lanes), LANES, [
-        ...w.set(sum, w.add4(w.get(sum), w.multiply4(w.load4(w.get(left)), w.load4(w.get(right))))),
-        ...w.forward(left, w.VECTOR_BYTES),
-        ...w.forward(right, w.VECTOR_BYTES),
-      ]),
-      ...w.sumLanes(sum),
+      ...w.dot4(sum, k, [left, right], lanes),
       ...w.storeLane0(w.get(target), w.get(sum)),
       ...w.set(row, w.add(w.get(row), w.get(rowBytes))),
       ...w.forward(target, w.int(BYTES_PER_FLOAT)),

@@ -80,8 +80,6 @@ function meetKernel(): KernelFunction {
     kernel.local(w.I32),
   ];
   const sum = kernel.local(w.V128);
-  const both = [...w.forward(left, w.VECTOR_BYTES), ...w.forward(right, w.VECTOR_BYTES)];
-  const product = w.multiply4(w.load4(w.get(left)), w.load4(w.get(right)));
   kernel.body = [
     ...w.set(to, w.get(target)),
     ...w.countUp(c, w.int(0), w.get(count), 1, [
@@ -90,11 +88,10 @@ function meetKernel(): KernelFunction {
       ...w.countUp(k, w.int(0), w.get(width), 4, [
         ...w.store4(w.get(to), relu(w.add4(w.load4(w.get(left)), w.load4(w.get(right))))),
         ...w.forward(to, w.VECTOR_BYTES),
-        ...both,
+        ...w.forward(left, w.VECTOR_BYTES),
+        ...w.forward(right, w.VECTOR_BYTES),
       ]),
-      ...w.set(sum, w.floats4(0)),
-      ...w.countUp(k, w.int(0), w.get(taste), 4, [...w.set(sum, w.add4(w.get(sum), product)), ...both]),
-      ...w.sumLanes(sum),
+      ...w.dot4(sum, k, [left, right], taste),
       ...w.storeLane0(placeOf(sums, c), w.get(sum)),
     ]),
   ];
@@ -134,13 +131,7 @@ function readOutKernel(): KernelFunction {
     ...w.set(pointer, w.get(matrix)),
     ...w.countUp(row, w.int(0), w.get(rows), 1, [
       ...w.set(weight, w.get(weights)),
-      ...w.set(sum, w.floats4(0)),
-      ...w.countUp(k, w.int(0), w.get(columns), 4, [
-        ...w.set(sum, w.add4(w.get(sum), w.multiply4(w.load4(w.get(pointer)), w.load4(w.get(weight))))),
-        ...w.forward(pointer, w.VECTOR_BYTES),
-        ...w.forward(weight, w.VECTOR_BYTES),
-      ]),
-      ...w.sumLanes(sum),
+      ...w.dot4(sum, k, [pointer, weight], columns),
       ...w.storeLane0(place, w.add4(w.get(sum), w.loadSplat(place))),
     ]),
   ];

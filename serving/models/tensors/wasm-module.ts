@@ -141,9 +141,23 @@ export const VECTOR_BYTES = int(16);
 export const forward = (pointer: Local, bytes: Code): Code => set(pointer, add(get(pointer), bytes));
 
 /** The sum of a vector's lanes, in all of them. */
-export const sumLanes = (vector: Local): Code => [
+const sumLanes = (vector: Local): Code => [
   ...set(vector, add4(get(vector), reorder4(get(vector), [2, 3, 0, 1]))),
   ...set(vector, add4(get(vector), reorder4(get(vector), [1, 0, 3, 2]))),
+];
+
+/**
+ * Leaves left · right, of `count` floats from where the pointers stand, in all lanes of `sum`; moves the pointers behind
+ * them. `count`: a multiple of 4.
+ */
+export const dot4 = (sum: Local, k: Local, [left, right]: readonly [Local, Local], count: Local): Code => [
+  ...set(sum, floats4(0)),
+  ...countUp(k, int(0), get(count), 4, [
+    ...set(sum, add4(get(sum), multiply4(load4(get(left)), load4(get(right))))),
+    ...forward(left, VECTOR_BYTES),
+    ...forward(right, VECTOR_BYTES),
+  ]),
+  ...sumLanes(sum),
 ];
 
 /** A function under construction: all parameters are integers, it returns nothing. */
