@@ -138,7 +138,11 @@ export class GroupMember {
   /** After any failure: what is lost is let go; what passes is tried again. Throws what does not. */
   private async recover(error: unknown): Promise<void> {
     const type = errorType(error);
-    if (type === REBALANCE) return;
+    if (type === REBALANCE) {
+      // The session may have ended by its own timer meanwhile: that loss is acted on before the member joins again.
+      await this.telling;
+      return;
+    }
     if (MEMBERSHIP_LOST.has(type)) {
       this.memberId = '';
       await this.release();
