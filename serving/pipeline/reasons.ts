@@ -80,7 +80,7 @@ function anchorOf(item: number, request: RetrievalRequest, tables: ItemTables): 
 }
 
 function titleOf(item: number, tables: ItemTables): string | undefined {
-  return item < 0 ? undefined : (tables.catalogue.entryOf(item)?.title ?? undefined);
+  return item < 0 ? undefined : tables.catalogue.titleOf(item);
 }
 
 /** The person's strongest category that the item is in, else the item's own. */

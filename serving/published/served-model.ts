@@ -142,7 +142,7 @@ export class ServedModel {
 
   titleOf(item: number): string | undefined {
     const tableItem = this.tableItemOf(item);
-    return tableItem < 0 ? undefined : (this.options.tables.catalogue.entryOf(tableItem)?.title ?? undefined);
+    return tableItem < 0 ? undefined : this.options.tables.catalogue.titleOf(tableItem);
   }
 
   private questionOf(request: RetrievalRequest): ModelQuery {
