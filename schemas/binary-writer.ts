@@ -46,6 +46,11 @@ export function stagingFor(values: NumberArray): NumberArray {
   return values instanceof Uint32Array ? STAGING_U32 : STAGING_U16;
 }
 
+/** Where bytes are put that outlive the writer's next value; Node's pool is one. */
+export interface Memory {
+  allocUnsafe(size: number): Buffer;
+}
+
 export class BinaryWriter {
   position = 0;
   private bytes: Buffer;
@@ -81,10 +86,10 @@ export class BinaryWriter {
     this.growing = false;
   }
 
-  /** A copy of what stands in the writer's own memory. */
-  takeScratch(): Buffer {
+  /** A copy of what stands in the writer's own memory, in Node's pool unless told where. */
+  takeScratch(memory: Memory = Buffer): Buffer {
     const size = this.position;
-    const copy = Buffer.allocUnsafe(size);
+    const copy = memory.allocUnsafe(size);
     this.bytes.copy(copy, 0, 0, size);
     if (this.scratch.length > SCRATCH_BYTES_KEPT) this.scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES_START);
     return copy;

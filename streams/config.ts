@@ -40,6 +40,9 @@ function declare<S extends z.ZodType>(schema: S, about: About): S {
 export const setting = {
   integer: (about: About & { default: number; min: number; max: number }) =>
     declare(z.int().min(about.min).max(about.max).default(about.default), about),
+  /** A number that may be absent, where no one default fits; the value is undefined then. */
+  optionalInteger: (about: About & { min: number; max: number }) =>
+    declare(z.int().min(about.min).max(about.max).optional(), about),
   number: (about: About & { default: number; min: number; max: number }) =>
     declare(z.number().min(about.min).max(about.max).default(about.default), about),
   flag: (about: About & { default: boolean }) => declare(z.boolean().default(about.default), about),

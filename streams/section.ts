@@ -47,12 +47,12 @@ export const streamsSection = defineSection(
       description:
         'A micro-batch takes no more records after this long: where there is a backlog, how long its state is not seen.',
     }),
-    cacheBytes: setting.integer({
-      default: DEFAULT_TASK_OPTIONS.cacheBytesMax,
+    cacheBytes: setting.optionalInteger({
       min: 0,
       max: 8 * 2 ** 30,
       unit: 'bytes',
-      description: 'Approximate memory of each task’s cache of live rows.',
+      description:
+        'Approximate memory of each task’s cache of live rows; 1 MiB where state is in files of this machine, 16 MiB where it is on servers.',
     }),
     idleTickMs: setting.integer({
       default: 1_000,
@@ -74,8 +74,15 @@ export const streamsSection = defineSection(
 
 export type StreamsConfig = SectionValues<typeof streamsSection>;
 
+/**
+ * Reading a row again costs a look into mapped memory, or a round trip. Rows that are kept for long are what full
+ * collections have to walk, and give back only by them.
+ */
+const CACHE_BYTES = { embedded: 1 << 20, distributed: DEFAULT_TASK_OPTIONS.cacheBytesMax } as const;
+
 /** The part of the section that tasks are made with. */
 export function taskOptionsOf(config: StreamsConfig): TaskOptions {
-  const { batchRecords, batchMs, cacheBytes } = config;
+  const { batchRecords, batchMs, storage } = config;
+  const cacheBytes = config.cacheBytes ?? CACHE_BYTES[storage];
   return { ...DEFAULT_TASK_OPTIONS, batchRecordsMax: batchRecords, batchMsMax: batchMs, cacheBytesMax: cacheBytes };
 }

@@ -12,6 +12,7 @@
  */
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
+import type { Memory } from '../../schemas/binary-writer.js';
 import { invariant } from '../../schemas/errors.js';
 import type { Table, TableEntry, TableRange } from './table.js';
 
@@ -120,7 +121,7 @@ class LmdbTable implements Table {
     private readonly requireOpen: () => void,
   ) {}
 
-  get(key: Buffer): Buffer | undefined {
+  get(key: Buffer, memory: Memory = Buffer): Buffer | undefined {
     this.requireOpen();
     const shared = this.database.getBinaryFast(key);
     if (shared === undefined) return undefined;
@@ -128,7 +129,7 @@ class LmdbTable implements Table {
       this.shared = shared;
       this.memory = Buffer.from(shared.buffer, shared.byteOffset, shared.byteLength);
     }
-    const copy = Buffer.allocUnsafe(shared.length);
+    const copy = memory.allocUnsafe(shared.length);
     this.memory.copy(copy, 0, 0, copy.length);
     return copy;
   }

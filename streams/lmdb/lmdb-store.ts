@@ -7,6 +7,7 @@
 import { BinaryReader } from '../../schemas/binary-reader.js';
 import { BinaryWriter } from '../../schemas/binary-writer.js';
 import { invariant } from '../../schemas/errors.js';
+import { LastingBytes } from '../lasting-bytes.js';
 import { settled } from '../memory/memory-log.js';
 import { compareTasks, copyHead, isApplied, taskFenced } from '../memory/memory-store.js';
 import type {
@@ -66,6 +67,8 @@ export class LmdbStore implements StateStore {
   private readonly heads: Table;
   private readonly documents: Table;
   private readonly tasksByName = new Map<string, Task>();
+  /** Tasks keep the rows that they ask for. */
+  private readonly prefetched = new LastingBytes();
 
   constructor(
     private readonly environment: Environment,
@@ -97,7 +100,7 @@ export class LmdbStore implements StateStore {
   prefetch(id: TaskId, request: PrefetchRequest): Promise<Prefetched> {
     return settled(() => {
       const task = this.tasksByName.get(taskName(id));
-      const row = (key: string): Buffer | undefined => task?.table.get(rowKey(key));
+      const row = (key: string): Buffer | undefined => task?.table.get(rowKey(key), this.prefetched);
       const timers = task === undefined ? [] : dueTimers(task, request);
       const commitId = task?.current?.head.commitId ?? '';
       return { commitId, rows: request.keys.map(row), timers, timerRows: timers.map(({ key }) => row(key)) };

@@ -7,6 +7,7 @@
  * Keys are looked up as latin-1 text, which has the order of their bytes. Changes are kept apart by their keys' first byte,
  * which tells kinds of rows apart: a walk over one kind does not meet those of another.
  */
+import type { Memory } from '../../schemas/binary-writer.js';
 import { bufferOf } from './table.js';
 import type { Participant, Table, TableEntry, TableRange } from './table.js';
 
@@ -57,16 +58,20 @@ export class MemoryTable implements Table, Participant {
     private readonly onChanged: (table: MemoryTable) => void,
   ) {}
 
-  get(key: Buffer): Buffer | undefined {
+  get(key: Buffer, memory: Memory = Buffer): Buffer | undefined {
     const name = key.toString('latin1');
     const kind = key[0]!;
     const { fresh, flushing } = this;
     let change = fresh.get(kind, name);
     if (change === undefined && !fresh.isCleared) {
       change = flushing?.get(kind, name);
-      if (change === undefined && flushing?.isCleared !== true) return this.stored.get(key);
+      if (change === undefined && flushing?.isCleared !== true) return this.stored.get(key, memory);
     }
-    return change?.value === undefined ? undefined : Buffer.from(change.value);
+    const value = change?.value;
+    if (value === undefined) return undefined;
+    const copy = memory.allocUnsafe(value.length);
+    value.copy(copy);
+    return copy;
   }
 
   *range(bounds: TableRange): Generator<TableEntry> {

@@ -3,6 +3,7 @@
  *
  * Keys are compared byte by byte, so numbers in keys are big-endian.
  */
+import type { Memory } from '../../schemas/binary-writer.js';
 
 /** Holds changes in memory that the data file does not have yet. */
 export interface Participant {
@@ -16,8 +17,8 @@ export interface Participant {
 
 /** An ordered map of bytes. Keys have 1 to KEY_BYTES_MAX bytes. */
 export interface Table {
-  /** A copy, owned by the caller. */
-  get(key: Buffer): Buffer | undefined;
+  /** A copy, owned by the caller, in Node's pool unless told where. */
+  get(key: Buffer, memory?: Memory): Buffer | undefined;
   /** Entries in key order, or backwards from `from`; one consistent view until the iteration ends. */
   range(bounds: TableRange): Iterable<TableEntry>;
   /** `put`, `remove` and `clear` only within a write, or a transaction. A value must not change any more. */

@@ -123,12 +123,12 @@ export class OperatorChain implements Context {
 
   /** Rows that this record changed get its version and are handed to the commit. */
   private leave(row: Row): void {
-    if (row.changed) this.note(row);
-    if (this.partitionRow?.changed) this.note(this.partitionRow);
+    if (row.isChanged) this.note(row);
+    if (this.partitionRow?.isChanged) this.note(this.partitionRow);
   }
 
   private note(row: Row): void {
-    row.changed = false;
+    row.isChanged = false;
     row.version = this.offset;
     if (row.isTouched) return;
     row.isTouched = true;
@@ -157,7 +157,7 @@ export class OperatorChain implements Context {
     this.key = row.key;
     this.offset = row.version;
     for (let ordinal = 0; ordinal < this.operators.length; ordinal++) {
-      if ((bits & this.layout.publisherBits[ordinal]!) === 0) continue;
+      if ((bits & (1 << ordinal)) === 0) continue;
       this.current = ordinal;
       const state = row.get(ordinal);
       if (state !== undefined) this.operators[ordinal]!.publish!(state, this);

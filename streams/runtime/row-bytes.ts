@@ -12,8 +12,6 @@ export const ROW_FORMAT = 1;
 export const ROW_HEADER_BYTES = 10;
 /** Of one cell, before the bodies. */
 export const ROW_ENTRY_BYTES = 10;
-/** u8 count. */
-export const ROW_CELLS_MAX = 255;
 
 /** One cell as it stands in a stored row. */
 export interface StoredCell {

@@ -4,14 +4,16 @@
  * One draft serves all rows of a thread, one after another, so a row costs the one buffer it is stored as.
  */
 import { BinaryWriter } from '../../schemas/binary-writer.js';
-import { CHANGED, LIVE, STORED } from './cell-layout.js';
+import { LastingBytes } from '../lasting-bytes.js';
 import type { CellLayout } from './cell-layout.js';
 import { ROW_ENTRY_BYTES, ROW_FORMAT, ROW_HEADER_BYTES } from './row-bytes.js';
 
 export interface RowContent {
   readonly layout: CellLayout;
-  /** By ordinal; cells that are encoded become live. */
-  readonly status: number[];
+  /** Bits by ordinal: cells that are there, and those of them that are to be encoded. */
+  readonly held: number;
+  readonly changed: number;
+  /** By ordinal, of the changed cells at least. */
   readonly states: readonly unknown[];
   readonly stored: Buffer | undefined;
   /** Input offset that last changed the row. */
@@ -20,6 +22,7 @@ export interface RowContent {
 
 export class RowDraft {
   private readonly writer = new BinaryWriter();
+  private readonly memory = new LastingBytes();
   private count = 0;
   private readonly hashes: number[] = [];
   private readonly versions: number[] = [];
@@ -28,9 +31,10 @@ export class RowDraft {
   private readonly from: number[] = [];
   private readonly lengths: number[] = [];
 
-  /** Encodes changed cells, which are live from then on, and copies the others; undefined when none is left. */
-  assemble({ layout, status, states, stored, version }: RowContent): Buffer | undefined {
-    this.plan(layout, status, stored);
+  /** Encodes changed cells and copies the others; undefined when none is left. */
+  assemble(content: RowContent): Buffer | undefined {
+    const { layout, states, stored, version } = content;
+    this.plan(content);
     const { writer, count, ordinals } = this;
     if (count === 0) return undefined;
     writer.openScratch();
@@ -46,13 +50,12 @@ export class RowDraft {
       if (state.encodeInto === undefined) writer.writeFixed(state.encode(states[ordinal]));
       else state.encodeInto(states[ordinal], writer);
       this.lengths[i] = writer.position - start;
-      status[ordinal] = LIVE;
     }
     return this.finish(version);
   }
 
   /** Merges changed cells into the stored ones, both by rising hash. */
-  private plan(layout: CellLayout, status: readonly number[], stored: Buffer | undefined): void {
+  private plan({ layout, held, changed, stored }: RowContent): void {
     this.count = 0;
     let next = 0;
     const addChangedBelow = (bound: number): void => {
@@ -60,7 +63,7 @@ export class RowDraft {
         const ordinal = layout.stored[next]!;
         const hash = layout.hashes[ordinal]!;
         if (hash >= bound) return;
-        if (status[ordinal] === CHANGED) this.add(hash, layout.operators[ordinal]!.state.version, ordinal, 0, 0);
+        if ((changed & (1 << ordinal)) !== 0) this.add(hash, layout.operators[ordinal]!.state.version, ordinal, 0, 0);
       }
     };
     if (stored !== undefined) {
@@ -71,7 +74,7 @@ export class RowDraft {
         const length = stored.readUInt32LE(entry + 6);
         addChangedBelow(hash);
         const ordinal = layout.ordinalOf(hash);
-        const isCarried = ordinal === undefined || status[ordinal] === STORED || status[ordinal] === LIVE;
+        const isCarried = ordinal === undefined || (held & ~changed & (1 << ordinal)) !== 0;
         if (isCarried) this.add(hash, stored.readUInt16LE(entry + 4), -1, body, length);
         entry += ROW_ENTRY_BYTES;
         body += length;
@@ -90,7 +93,7 @@ export class RowDraft {
   }
 
   private finish(version: number): Buffer {
-    const row = this.writer.takeScratch();
+    const row = this.writer.takeScratch(this.memory);
     row[0] = ROW_FORMAT;
     row.writeDoubleLE(version, 1);
     row[9] = this.count;

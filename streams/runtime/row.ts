@@ -6,7 +6,6 @@
  * know are carried along untouched. The stored form is row-bytes.ts.
  */
 import { invariant } from '../../schemas/errors.js';
-import { ABSENT, CHANGED, LIVE, STORED } from './cell-layout.js';
 import type { CellLayout } from './cell-layout.js';
 import type { Cell, ExportedCell } from './operator.js';
 import { decodeCell, findCell, forEachCell, requireHeader } from './row-bytes.js';
@@ -22,22 +21,29 @@ const draft = new RowDraft();
  */
 const COMMITS_TO_STAY_LIVE = 4;
 
+/** Never written to. */
+const NO_STATES: unknown[] = [];
+
 /** One key's cells. Not safe for concurrent use; owned by one task. */
 export class Row implements RowContent {
   readonly key: string;
   /** Input offset that last changed the row. */
   version: number;
   /** Set by every change; cleared by whoever has taken note of it. */
-  changed = false;
+  isChanged = false;
   /** The running batch has it on its list of rows to store. */
   isTouched = false;
   stored: Buffer | undefined;
+  // Bits by ordinal, since rows are many: cells that are there, those of them that are states, those yet to be stored.
+  held = 0;
+  private live = 0;
+  changed = 0;
+  /** Of the operators that asked to publish this row's values at the commit. */
+  private publications = 0;
   /** Commits that stored the row since it was loaded. */
   private commits = 0;
-  /** Bits of the operators that asked to publish this row's values at the commit. */
-  private publications = 0;
-  readonly states: unknown[];
-  readonly status: number[];
+  /** By ordinal; none while no cell is live. */
+  states: unknown[] = NO_STATES;
 
   constructor(
     readonly layout: CellLayout,
@@ -47,9 +53,6 @@ export class Row implements RowContent {
     this.key = key;
     this.stored = stored;
     this.version = -1;
-    const count = layout.operators.length;
-    this.states = new Array<unknown>(count).fill(undefined);
-    this.status = new Array<number>(count).fill(ABSENT);
     if (stored !== undefined) this.readHeader(stored);
   }
 
@@ -58,49 +61,52 @@ export class Row implements RowContent {
     this.version = stored.readDoubleLE(1);
     forEachCell(stored, (hash) => {
       const ordinal = this.layout.ordinalOf(hash);
-      if (ordinal !== undefined) this.status[ordinal] = STORED;
+      if (ordinal !== undefined) this.held |= 1 << ordinal;
     });
   }
 
   get(ordinal: number): unknown {
-    if (this.status[ordinal] === STORED) this.load(ordinal);
+    if ((this.held & ~this.live & (1 << ordinal)) !== 0) this.load(ordinal);
     return this.states[ordinal];
   }
 
   set(ordinal: number, state: unknown): void {
-    this.states[ordinal] = state;
-    this.status[ordinal] = CHANGED;
-    this.changed = true;
+    this.keep(ordinal, state);
+    this.held |= 1 << ordinal;
+    this.changed |= 1 << ordinal;
+    this.isChanged = true;
   }
 
   markChanged(ordinal: number): void {
-    this.changed = true;
-    if (this.status[ordinal] === CHANGED) return;
-    invariant(this.status[ordinal] === LIVE, 'changed() was called on a cell that holds no live state');
-    this.status[ordinal] = CHANGED;
+    invariant((this.live & (1 << ordinal)) !== 0, 'changed() was called on a cell that holds no live state');
+    this.changed |= 1 << ordinal;
+    this.isChanged = true;
   }
 
   remove(ordinal: number): void {
-    this.publications &= ~this.layout.publisherBits[ordinal]!;
-    if (this.status[ordinal] === ABSENT) return;
-    this.states[ordinal] = undefined;
-    this.status[ordinal] = ABSENT;
-    this.changed = true;
+    const others = ~(1 << ordinal);
+    this.publications &= others;
+    if ((this.held & (1 << ordinal)) === 0) return;
+    if ((this.live & (1 << ordinal)) !== 0) this.states[ordinal] = undefined;
+    this.held &= others;
+    this.live &= others;
+    this.changed &= others;
+    this.isChanged = true;
   }
 
   /** Removes every cell, also those of operators this build does not know. */
   clear(): void {
-    for (let ordinal = 0; ordinal < this.status.length; ordinal++) this.remove(ordinal);
-    if (this.stored !== undefined) this.changed = true;
+    for (let ordinal = 0; ordinal < this.layout.operators.length; ordinal++) this.remove(ordinal);
+    if (this.stored !== undefined) this.isChanged = true;
     this.stored = undefined;
   }
 
   /** Notes that the operator is to publish at the commit; counts as a change, so that the commit meets the row. */
   publishLater(ordinal: number): void {
-    const bit = this.layout.publisherBits[ordinal]!;
+    const bit = this.layout.publishers & (1 << ordinal);
     invariant(bit !== 0, 'publishLater() was called by an operator without publish()');
     this.publications |= bit;
-    this.changed = true;
+    this.isChanged = true;
   }
 
   /** Which operators are to publish, as bits; asked for once. */
@@ -119,16 +125,21 @@ export class Row implements RowContent {
     const operator = this.layout.operators[ordinal]!;
     const found = findCell(this.stored!, this.layout.hashes[ordinal]!);
     invariant(found !== undefined, 'a stored cell vanished from its row', { key: this.key, operator: operator.name });
-    this.states[ordinal] = decodeCell(operator, found.bytes, found.version, this.key);
-    this.status[ordinal] = LIVE;
+    this.keep(ordinal, decodeCell(operator, found.bytes, found.version, this.key));
+  }
+
+  private keep(ordinal: number, state: unknown): void {
+    if (this.states === NO_STATES) this.states = new Array<unknown>(this.layout.operators.length).fill(undefined);
+    this.states[ordinal] = state;
+    this.live |= 1 << ordinal;
   }
 
   export(): ExportedCell[] {
     const cells: ExportedCell[] = [];
     this.layout.operators.forEach((operator, ordinal) => {
-      const status = this.status[ordinal];
-      if (status === ABSENT) return;
-      if (status === CHANGED) {
+      const bit = 1 << ordinal;
+      if ((this.held & bit) === 0) return;
+      if ((this.changed & bit) !== 0) {
         const bytes = toBuffer(operator.state.encode(this.states[ordinal]));
         cells.push({ operator: operator.name, version: operator.state.version, bytes });
         return;
@@ -143,16 +154,14 @@ export class Row implements RowContent {
   encode(): Buffer | undefined {
     this.isTouched = false;
     this.stored = draft.assemble(this);
+    this.changed = 0;
     if (++this.commits < COMMITS_TO_STAY_LIVE) this.dropStates();
     return this.stored;
   }
 
   private dropStates(): void {
-    for (let ordinal = 0; ordinal < this.status.length; ordinal++) {
-      if (this.status[ordinal] !== LIVE) continue;
-      this.states[ordinal] = undefined;
-      this.status[ordinal] = STORED;
-    }
+    this.states = NO_STATES;
+    this.live = 0;
   }
 }
 

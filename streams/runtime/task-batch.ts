@@ -18,7 +18,7 @@ import type { InputBatch, InputEntry } from './input-reader.js';
 import { OperatorChain, PARTITION_KEY } from './operator-chain.js';
 import { Row } from './row.js';
 import { RowCache } from './row-cache.js';
-import { Slices } from './slices.js';
+import { Slices } from '../slices.js';
 import { TaskFaults } from './task-faults.js';
 import type { FaultPlace } from './task-faults.js';
 import { TaskMeta } from './task-meta.js';

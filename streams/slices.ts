@@ -1,5 +1,5 @@
 /** Long work in slices, so that other work of the process gets its turn in between. */
-import type { Clock } from '../clock.js';
+import type { Clock } from './clock.js';
 
 /** Steps between two looks at the clock. */
 const STEPS_PER_LOOK = 32;
