@@ -3,6 +3,7 @@
  *
  * Nothing here has state of its own, so closing one closes what stands behind it.
  */
+import type { Clock } from './clock.js';
 import type {
   AppendListener,
   AppendReceipt,
@@ -164,8 +165,8 @@ export class ForwardingLog implements EventLog {
     return this.target.join(group, topic, listener);
   }
 
-  clean(): Promise<number> {
-    return this.target.clean();
+  clean(turns?: Clock): Promise<number> {
+    return this.target.clean(turns);
   }
 
   close(): Promise<void> {

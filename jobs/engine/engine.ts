@@ -104,8 +104,9 @@ export class Engine {
     await this.follow();
     this.isProcessing = true;
     await this.worker.start();
+    const turns = this.politeness?.backgroundClock() ?? clock;
     this.cleaning = clock.setInterval(config.streams.cleanIntervalMs, () => {
-      this.storage.log.clean().catch((error: unknown) => logger.warn('cleaning failed', { error }));
+      this.storage.log.clean(turns).catch((error: unknown) => logger.warn('cleaning failed', { error }));
     });
   }
 

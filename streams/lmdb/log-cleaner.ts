@@ -4,14 +4,15 @@
  * Retention removes whole batches from the front. Compaction works in passes: it notes the latest offset of each key
  * within a window of records that came since the last pass, then rewrites everything from the start up to that
  * window's end without what was superseded. Event topics are only re-batched. All three move in steps of a few
- * batches, each replaced in one transaction, and within a budget of bytes, so that cleaning never holds up appends; between
- * two steps other work gets its turn.
+ * batches, each replaced in one transaction, and within a budget of bytes, so that cleaning never holds up appends; other
+ * work gets its turn every few milliseconds.
  *
  * Invariant: offsets never change, and a tombstone goes only after every older record of its key.
  */
 import type { Clock } from '../clock.js';
 import type { LogRecord, TopicSpec } from '../log/event-log.js';
 import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX, decodeBatch, encodeBatch, readBatchHeader } from '../log/record-batch.js';
+import { Slices } from '../slices.js';
 import type { Environment } from './environment.js';
 import type { LogCatalogue } from './log-catalogue.js';
 import type { LogPartition } from './log-partition.js';
@@ -24,9 +25,12 @@ export interface CleanerOptions {
   readonly tombstoneGraceMs: number;
 }
 
-/** What is left to look at. */
+/** What a round of cleaning may take. */
 export interface CleanBudget {
+  /** Left to look at. */
   bytes: number;
+  /** Whose turns are waited for. */
+  readonly turns: Clock;
 }
 
 /** About 10 MB of keys in memory; a table of more keys takes several passes. */
@@ -38,6 +42,8 @@ const SMALL_BATCH_BYTES = 65_536;
 /** Merged batches stay short in time, or retention would keep their old records for their young ones. */
 const MERGE_SPAN_FRACTION = 0.05;
 const STEP_BATCHES_MAX = 1_024;
+/** Nobody waits for cleaning. */
+const SLICE_MS = 2;
 
 interface Step {
   readonly baseOffsets: readonly number[];
@@ -107,13 +113,10 @@ export class LogCleaner {
       if (step === undefined || (step.atEnd && step.bytes < SMALL_BATCH_BYTES)) return;
       budget.bytes -= step.bytes;
       this.cleanedTo.set(partition, step.endOffset);
-      await this.options.clock.nextTurn();
-      if (isFragmented(step))
-        await this.replace(
-          partition,
-          step.baseOffsets,
-          step.batches.flatMap((b) => decodeBatch(b)),
-        );
+      await budget.turns.nextTurn();
+      if (!isFragmented(step)) continue;
+      const records = await collect(step, budget, () => true);
+      await this.replace(partition, step.baseOffsets, records);
     }
   }
 
@@ -122,9 +125,9 @@ export class LogCleaner {
     while (budget.bytes > 0) {
       const pass = this.passes.get(partition) ?? this.beginPass(partition);
       if (pass === undefined) break;
-      if (pass.noting) this.noteKeys(partition, pass, budget);
+      if (pass.noting) await this.noteKeys(partition, pass, budget);
       else removed += await this.sweep(partition, pass, budget);
-      await this.options.clock.nextTurn();
+      await budget.turns.nextTurn();
     }
     return removed;
   }
@@ -148,7 +151,7 @@ export class LogCleaner {
   }
 
   /** First half of a pass, one step of it: the latest offset of each key of the window. */
-  private noteKeys(partition: LogPartition, pass: Pass, budget: CleanBudget): void {
+  private async noteKeys(partition: LogPartition, pass: Pass, budget: CleanBudget): Promise<void> {
     const { latest } = pass;
     const full = latest.size >= WINDOW_KEYS_MAX;
     const step = full ? undefined : this.gather(partition, pass.windowEnd, pass.windowGoal, Infinity);
@@ -157,7 +160,10 @@ export class LogCleaner {
       pass.noting = false;
       return;
     }
-    for (const batch of step.batches) for (const { key, offset } of decodeBatch(batch)) latest.set(key, offset);
+    await collect(step, budget, ({ key, offset }) => {
+      latest.set(key, offset);
+      return false;
+    });
     pass.windowEnd = step.endOffset;
     budget.bytes -= step.bytes;
   }
@@ -170,20 +176,20 @@ export class LogCleaner {
       return 0;
     }
     budget.bytes -= step.bytes;
-    const records = step.batches.flatMap((batch) => decodeBatch(batch));
     const tombstonesFrom = this.options.clock.now() - this.options.tombstoneGraceMs;
-    const kept = records.filter(({ key, offset, value, timestamp }) => {
-      if (offset < (pass.latest.get(key) ?? offset)) return false;
-      return value.length > 0 || timestamp > tombstonesFrom;
+    let removed = 0;
+    const kept = await collect(step, budget, ({ key, offset, value, timestamp }) => {
+      const isSuperseded = offset < (pass.latest.get(key) ?? offset);
+      const isKept = !isSuperseded && (value.length > 0 || timestamp > tombstonesFrom);
+      if (!isKept) removed++;
+      else if (value.length === 0) pass.oldestTombstone = Math.min(pass.oldestTombstone, timestamp);
+      return isKept;
     });
-    for (const { value, timestamp } of kept) {
-      if (value.length === 0) pass.oldestTombstone = Math.min(pass.oldestTombstone, timestamp);
-    }
-    if (kept.length < records.length || isFragmented(step)) await this.replace(partition, step.baseOffsets, kept);
+    if (removed > 0 || isFragmented(step)) await this.replace(partition, step.baseOffsets, kept);
     // Only now: a step that failed must be taken again, or a tombstone behind it would go before what it removes.
     pass.position = step.endOffset;
     pass.kept += kept.length;
-    return records.length - kept.length;
+    return removed;
   }
 
   private async endPass(partition: LogPartition, pass: Pass): Promise<void> {
@@ -239,6 +245,24 @@ export class LogCleaner {
     this.cleanedTo.set(partition, known);
     return known;
   }
+}
+
+/** The records of a step that are kept. */
+async function collect(
+  step: Step,
+  { turns }: CleanBudget,
+  isKept: (record: LogRecord) => boolean,
+): Promise<readonly LogRecord[]> {
+  const kept: LogRecord[] = [];
+  const slices = new Slices(turns, SLICE_MS);
+  slices.begin();
+  for (const batch of step.batches) {
+    for (const record of decodeBatch(batch)) {
+      if (isKept(record)) kept.push(record);
+      if (slices.isOver()) await slices.next();
+    }
+  }
+  return kept;
 }
 
 /** Whether several batches are here that would make one of a useful size. */

@@ -8,6 +8,7 @@
  * Concurrency: all methods may be called concurrently; `append` calls of one caller to one partition keep their order.
  */
 import type { DeliveryClass } from '../../schemas/topics.js';
+import type { Clock } from '../clock.js';
 
 export interface TopicSpec {
   /** Physical name, namespace included. */
@@ -166,8 +167,11 @@ export interface EventLog {
   /** Joins a group that shares a topic's partitions. Embedded logs have one member and assign everything. */
   join(group: string, topic: string, listener: AssignmentListener): Promise<Membership>;
 
-  /** Removes what retention and compaction allow. Returns the number of records removed. Safe at any time. */
-  clean(): Promise<number>;
+  /**
+   * Removes what retention and compaction allow. Returns the number of records removed. Safe at any time.
+   * @param turns whose turns are waited for between two slices of the work; the log's own otherwise
+   */
+  clean(turns?: Clock): Promise<number>;
 
   close(): Promise<void>;
 }

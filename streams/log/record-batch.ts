@@ -211,11 +211,14 @@ class NameTable {
   }
 }
 
+/** Encoding is synchronous, so one writer does: a new one would grow to the size of a large batch each time. */
+const batchWriter = new RecordBatchWriter();
+
 /** Encodes records that have their place already, as compaction does. */
 export function encodeBatch(records: readonly LogRecord[]): Buffer {
-  const writer = new RecordBatchWriter();
-  for (const record of records) writer.add(record.offset, record.timestamp, record);
-  return writer.finish();
+  batchWriter.discard();
+  for (const record of records) batchWriter.add(record.offset, record.timestamp, record);
+  return batchWriter.finish();
 }
 
 /** Reads what a batch says about itself, without checking or decoding its records. Throws CODEC_CORRUPT. */
