@@ -19,6 +19,7 @@ import type {
   ReadLimits,
   TopicSpec,
 } from './log/event-log.js';
+import { replaceDocument } from './state/replace-document.js';
 import type {
   Commit,
   CommitOutcome,
@@ -88,6 +89,10 @@ export class ForwardingStore implements StateStore {
 
   writeDocument(name: string, text: string): Promise<void> {
     return this.target.writeDocument(name, text);
+  }
+
+  replaceDocument(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    return replaceDocument(this.target, name, { expected, text });
   }
 
   restore(task: TaskId, content: TaskContent): Promise<void> {

@@ -104,6 +104,10 @@ export class GenerationStore extends ForwardingStore {
     return this.target.writeDocument(this.document(name), text);
   }
 
+  override replaceDocument(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    return super.replaceDocument(this.document(name), expected, text);
+  }
+
   override restore(task: TaskId, content: TaskContent): Promise<void> {
     return this.target.restore(this.physical(task), content);
   }

@@ -200,6 +200,14 @@ export class MemoryStore implements StateStore {
     return settled(() => void this.documents.set(name, text));
   }
 
+  replaceDocument(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    return settled(() => {
+      const found = this.documents.get(name);
+      if (found === expected) this.documents.set(name, text);
+      return found === expected || found === text;
+    });
+  }
+
   async restore(id: TaskId, content: TaskContent): Promise<void> {
     const rows = new Map<string, Buffer>();
     for await (const [key, value] of content.rows) rows.set(key, Buffer.from(value));

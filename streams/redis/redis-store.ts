@@ -34,7 +34,7 @@ import type { RedisClient } from './redis-client.js';
 import type { RedisArgument, RedisCall } from './redis-nodes.js';
 import { openView } from './scan-view.js';
 import type { ViewContext } from './scan-view.js';
-import { ACQUIRE, DUE_TIMERS, PUBLISH_HEAD, REGISTER, TRIM } from './scripts.js';
+import { ACQUIRE, DUE_TIMERS, PUBLISH_HEAD, REGISTER, REPLACE_DOCUMENT, TRIM } from './scripts.js';
 import { keysOfTask, metaKeys } from './task-keys.js';
 import type { MetaKeys, TaskKeys } from './task-keys.js';
 
@@ -261,6 +261,12 @@ export class RedisStore implements StateStore {
 
   async writeDocument(name: string, text: string): Promise<void> {
     await this.client.command(this.meta.slot, 'SET', this.meta.document(name), text);
+  }
+
+  async replaceDocument(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    const args = [expected === undefined ? '0' : '1', expected ?? '', text];
+    const answer = await this.client.run(this.meta.slot, REPLACE_DOCUMENT, [this.meta.document(name)], args);
+    return String(answer) === 'replaced';
   }
 
   /** The head comes last: until then the task reads as if it were not there. */

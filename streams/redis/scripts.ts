@@ -285,3 +285,17 @@ redis.call('HDEL', KEYS[1], 'state')
 return 'published'
 `,
 );
+
+/** KEYS document; ARGV 1 where it must be there, what it must say, what it is to say. */
+export const REPLACE_DOCUMENT = script(
+  'replace-document',
+  `
+local found = redis.call('GET', KEYS[1])
+if found == ARGV[3] then return 'replaced' end
+if ARGV[1] == '1' then
+  if found ~= ARGV[2] then return 'differs' end
+elseif found then return 'differs' end
+redis.call('SET', KEYS[1], ARGV[3])
+return 'replaced'
+`,
+);

@@ -157,6 +157,10 @@ export class SimulatedStore implements StateStore {
     return this.ask(() => undefined).then(() => this.server.memory.writeDocument(name, text));
   }
 
+  replaceDocument(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    return this.ask(() => undefined).then(() => this.server.memory.replaceDocument(name, expected, text));
+  }
+
   restore(task: TaskId, content: TaskContent): Promise<void> {
     return this.server.memory.restore(task, content);
   }

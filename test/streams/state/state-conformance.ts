@@ -7,6 +7,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isEngineError } from '../../../schemas/errors.js';
 import type { EventLog, OutgoingRecord } from '../../../streams/log/event-log.js';
+import { replaceDocument } from '../../../streams/state/replace-document.js';
 import type { Commit, PrefetchRequest, StateStore, TaskId, TimerEntry } from '../../../streams/state/state-store.js';
 
 export interface StoreHarness {
@@ -337,6 +338,26 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
       await store.writeDocument('manifest', '{"v":2,"name":"ü🙂"}');
       await reopen();
       expect(await store.readDocument('manifest')).toBe('{"v":2,"name":"ü🙂"}');
+    });
+
+    it('replaces a document only where it says what is expected', async () => {
+      const replace = (expected: string | undefined, text: string): Promise<boolean> =>
+        replaceDocument(store, 'layout', { expected, text });
+      expect(await replace('a', 'b')).toBe(false);
+      expect(await store.readDocument('layout')).toBeUndefined();
+      expect(await replace(undefined, 'a')).toBe(true);
+      // A reply that was lost: the same call again.
+      expect(await replace(undefined, 'a')).toBe(true);
+      expect(await replace(undefined, 'c')).toBe(false);
+      expect(await replace('', 'c')).toBe(false);
+      await reopen();
+      expect(await store.readDocument('layout')).toBe('a');
+      // Those of one process must not overlap where the store has no step of its own.
+      if (store.replaceDocument === undefined) return;
+      const texts = ['ü🙂', 'x', 'y'];
+      const outcomes = await Promise.all(texts.map((text) => replace('a', text)));
+      expect(outcomes.filter((isDone) => isDone)).toHaveLength(1);
+      expect(await store.readDocument('layout')).toBe(texts[outcomes.indexOf(true)]);
     });
 
     it('has everything again after it was closed and opened', async () => {
