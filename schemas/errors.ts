@@ -45,6 +45,11 @@ export const ERROR_CODES = {
     false,
     'Log or state moved, or are not drained, where an operation needs them to stand still; nothing was changed.',
   ),
+  REPARTITIONING: entry(
+    503,
+    true,
+    'The number of partitions is being changed and nothing is taken meanwhile; what was sent may be there, and is counted once when it is sent again under the same event id.',
+  ),
   STATE_CORRUPT: entry(500, false, 'A stored state value cannot be decoded.'),
   STATE_VERSION_UNKNOWN: entry(500, false, 'A stored state value was written by a version this build cannot read.'),
   DATA_DIRECTORY_LOCKED: entry(503, true, 'Another process holds the data directory.'),

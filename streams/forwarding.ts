@@ -38,7 +38,7 @@ export class ForwardingStore implements StateStore {
   readonly delivery: 'atomic' | 'outbox';
   readonly commitKeysMax: number | undefined;
 
-  constructor(protected readonly target: StateStore) {
+  constructor(protected target: StateStore) {
     this.delivery = target.delivery;
     this.commitKeysMax = target.commitKeysMax;
   }
@@ -109,10 +109,10 @@ export class ForwardingStore implements StateStore {
 }
 
 export class ForwardingLog implements EventLog {
-  readonly identity: string;
+  identity: string;
 
   constructor(
-    protected readonly target: EventLog,
+    protected target: EventLog,
     identity = target.identity,
   ) {
     this.identity = identity;
@@ -168,6 +168,10 @@ export class ForwardingLog implements EventLog {
 
   join(group: string, topic: string, listener: AssignmentListener): Promise<Membership> {
     return this.target.join(group, topic, listener);
+  }
+
+  members(group: string): Promise<readonly string[]> {
+    return this.target.members?.(group) ?? Promise.resolve([]);
   }
 
   clean(turns?: Clock): Promise<number> {

@@ -103,4 +103,8 @@ export class GenerationLog extends ForwardingLog {
   override join(group: string, topic: string, listener: AssignmentListener): Promise<Membership> {
     return this.target.join(physicalName(group, this.number), this.physical(topic), listener);
   }
+
+  override members(group: string): Promise<readonly string[]> {
+    return super.members(physicalName(group, this.number));
+  }
 }

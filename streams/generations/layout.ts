@@ -8,6 +8,11 @@
  *   topic  `default.user-events`     generation 3   `default.user-events.g3`
  *   stage  `users`                   generation 3   `users.g3`
  *
+ * While one is built, the layout says `closing`: nothing more is acknowledged for the generation in force, and nobody takes its
+ * tasks but who announced it. Whoever appends for others or acquires a task reads the layout afterwards: where it does not say
+ * `closing`, what was done came before the announcement, and before everything that its author looked at since. So a process
+ * that stood still in between, for however long, finds out before it tells anybody of success, and no clock is asked.
+ *
  * Generation 1 has the logical names, so an engine that was never repartitioned has no document. Topics that did not move
  * go on under the name they have. Invariant: a number is given out once, also to an attempt that came to nothing.
  */
@@ -26,8 +31,17 @@ export interface Generation {
   readonly identity: string;
   /** Logical names of the topics that have a physical topic of this generation. */
   readonly topics: readonly string[];
+  /** Partitions of these topics, by logical name; absent in layouts of earlier builds. */
+  readonly partitions?: Readonly<Record<string, number>>;
   /** It is in force, or was: what came to nothing is passed over. */
   readonly hasServed: boolean;
+}
+
+export interface Closing {
+  /** Of who announced it, random. */
+  readonly token: string;
+  /** Rises for as long as who announced it is alive. */
+  readonly beat: number;
 }
 
 export interface Layout {
@@ -36,11 +50,17 @@ export interface Layout {
   readonly inForce: number;
   /** By rising number. */
   readonly generations: readonly Generation[];
+  /** The generation in force is about to be replaced. */
+  readonly closing?: Closing;
 }
 
 /** Throws MANIFEST_MISMATCH when the generations belong to another log, STATE_VERSION_UNKNOWN. */
 export async function readLayout({ log, store }: { log: EventLog; store: StateStore }): Promise<Layout> {
-  const text = await store.readDocument(LAYOUT_DOCUMENT);
+  return parseLayout(await store.readDocument(LAYOUT_DOCUMENT), log);
+}
+
+/** As `readLayout`, of a document's text; undefined: there is none. */
+export function parseLayout(text: string | undefined, log: Pick<EventLog, 'identity'>): Layout {
   if (text === undefined) {
     return { format: 1, inForce: 1, generations: [{ number: 1, identity: log.identity, topics: [], hasServed: true }] };
   }
@@ -59,8 +79,29 @@ export async function readLayout({ log, store }: { log: EventLog; store: StateSt
   );
 }
 
-export async function writeLayout(store: StateStore, layout: Layout): Promise<void> {
-  await store.writeDocument(LAYOUT_DOCUMENT, JSON.stringify(layout));
+/**
+ * Throws REPARTITIONING, which is retriable, unless the generation is in force and nobody is about to replace it. `token`: of an
+ * announcement that does not count, the caller's own.
+ */
+export function requireOpen(layout: Layout, number: number, token?: string): void {
+  const { inForce, closing } = layout;
+  if (inForce === number && (closing === undefined || closing.token === token)) return;
+  throw repartitioning();
+}
+
+export function repartitioning(): EngineError {
+  return new EngineError(
+    'REPARTITIONING',
+    'The number of partitions is being changed. Nothing is lost: send the same again, with the same event ids.',
+  );
+}
+
+/**
+ * Partitions that a topic has in a generation, as far as layouts tell: of those that never moved they say nothing, nor do those
+ * that an earlier build wrote.
+ */
+export function partitionsOf(layout: Layout, number: number, topic: string): number | undefined {
+  return ownerOf(layout, number, topic).partitions?.[topic];
 }
 
 /** Throws an invariant's fault for a number that was never given out. */

@@ -192,6 +192,12 @@ export interface NewTopic {
   readonly configEntries: { name: string; value: string }[];
 }
 
+export interface GroupMemberDescription {
+  readonly memberId: string;
+  readonly clientId: string;
+  readonly clientHost: string;
+}
+
 /** Number of topics among Kafka's kinds of resources. */
 const TOPIC_RESOURCE = 2;
 
@@ -225,6 +231,11 @@ export class TopicAdministration {
     // kafkajs looks for the leader before it has asked for any: this makes it ask.
     await this.admin.fetchTopicOffsets(topic);
     await this.admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
+  }
+
+  async members(group: string): Promise<readonly GroupMemberDescription[]> {
+    const { groups } = await this.admin.describeGroups([group]);
+    return groups[0]?.members ?? [];
   }
 
   async close(): Promise<void> {

@@ -43,7 +43,7 @@ const ONE_RECORD: ReadLimits = { recordsMax: 1, bytesMax: 1 };
 export class KafkaLog implements EventLog {
   private readonly registry = new TopicRegistry();
   private readonly exactSenders = new Map<string, ExactSender>();
-  private readonly members = new Set<GroupMember>();
+  private readonly memberships = new Set<GroupMember>();
 
   private constructor(
     readonly identity: string,
@@ -226,9 +226,9 @@ export class KafkaLog implements EventLog {
     const context = { client, clock, logger, rebalances: metrics.rebalances(group) };
     const target = { group: this.physical(group), topic: this.physical(topic), partitions };
     const member = new GroupMember(target, listener, context, tuning);
-    this.members.add(member);
+    this.memberships.add(member);
     const leave = async (): Promise<void> => {
-      this.members.delete(member);
+      this.memberships.delete(member);
       await member.leave();
     };
     try {
@@ -244,6 +244,11 @@ export class KafkaLog implements EventLog {
     };
   }
 
+  /** Members that are silent count until their session ends. */
+  members(group: string): Promise<readonly string[]> {
+    return this.connection.admin.members(this.physical(group));
+  }
+
   /** Bytes of appends that are not acknowledged: for back-pressure. */
   get unacknowledgedBytes(): number {
     return this.connection.sender.unacknowledgedBytes;
@@ -256,8 +261,8 @@ export class KafkaLog implements EventLog {
 
   /** Leaves groups, sends what waits, disconnects. */
   async close(): Promise<void> {
-    for (const member of [...this.members]) await member.leave();
-    this.members.clear();
+    for (const member of [...this.memberships]) await member.leave();
+    this.memberships.clear();
     await this.connection.close();
   }
 }

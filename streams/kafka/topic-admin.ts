@@ -88,6 +88,16 @@ export class TopicAdmin {
     }
   }
 
+  /** Of a group; none of one that does not exist. */
+  async members(group: string): Promise<readonly string[]> {
+    try {
+      const members = await this.administration.members(group);
+      return members.map(({ memberId, clientId, clientHost }) => `${clientId} at ${clientHost} (${memberId})`);
+    } catch (error) {
+      throw kafkaFault(error, `tell who is in group ${group}`);
+    }
+  }
+
   private async settings(name: string): Promise<Settings> {
     const partitions = await this.administration.partitions(name);
     if (partitions === undefined) {

@@ -167,6 +167,9 @@ export interface EventLog {
   /** Joins a group that shares a topic's partitions. Embedded logs have one member and assign everything. */
   join(group: string, topic: string, listener: AssignmentListener): Promise<Membership>;
 
+  /** Who is in a group now, as a person would look for them. Absent: nobody but this process can be. */
+  members?(group: string): Promise<readonly string[]>;
+
   /**
    * Removes what retention and compaction allow. Returns the number of records removed. Safe at any time.
    * @param turns whose turns are waited for between two slices of the work; the log's own otherwise

@@ -53,8 +53,7 @@ export class StreamWorker {
   async start(): Promise<void> {
     await requireManifest(this.topology, this.environment);
     for (const stage of this.topology.stages) {
-      const group = `${this.topology.name}.${stage.name}`;
-      const joining = this.environment.log.join(group, stage.input, this.assign(stage));
+      const joining = this.environment.log.join(groupOf(this.topology, stage), stage.input, this.assign(stage));
       this.memberships.set(stage, joining);
       await joining;
     }
@@ -126,4 +125,9 @@ export class StreamWorker {
       }
     };
   }
+}
+
+/** Group whose members share the partitions of a stage. */
+export function groupOf(topology: Topology, stage: AnyStage): string {
+  return `${topology.name}.${stage.name}`;
 }

@@ -11,12 +11,14 @@
  *
  * The engine must be drained and stand still. Tasks are taken from whoever has them; a commit or an append meanwhile ends the
  * call with ENGINE_RUNNING before anything is in force. An attempt that was cut off is not gone on with: the engine may have
- * run since.
+ * run since. Where several processes share the engine the call is made under an announcement (LayoutChange.announce): what
+ * one of them appends after the check is not acknowledged then, and a second call cannot get between.
  */
 import { createHash } from 'node:crypto';
 import { EngineError } from '../../schemas/errors.js';
 import { partitionFor } from '../../schemas/ids.js';
-import { parseStage, readLayout, writeLayout } from '../generations/layout.js';
+import { LayoutChange } from '../generations/layout-change.js';
+import { parseStage } from '../generations/layout.js';
 import type { Generation, Layout } from '../generations/layout.js';
 import { viewOf } from '../generations/views.js';
 import type { LogAndStore } from '../generations/views.js';
@@ -38,6 +40,10 @@ export interface RepartitionOptions {
   /** The key whose stage publishes a table's key: values lie in its partition. */
   readonly tableOwner?: (topic: string, key: string) => string;
   readonly random: Random;
+  /** The announcement under which it is done; withdrawn by the flip. Absent: nobody else can have the engine open. */
+  readonly change?: LayoutChange;
+  /** The next generation is in force, and what the one before had in the store goes when this has resolved. */
+  readonly onInForce?: (layout: Layout) => Promise<void>;
   readonly onProgress?: (text: () => string) => void;
 }
 
@@ -59,8 +65,9 @@ export async function repartition(
   physical: LogAndStore,
   options: RepartitionOptions,
 ): Promise<RepartitionResult | undefined> {
-  const before = await readLayout(physical);
-  await dropOthers(physical.store, before.inForce);
+  const change = options.change ?? (await LayoutChange.open(physical));
+  const before = change.layout;
+  await dropOthers(physical.store, before);
   const documents = Object.keys(options.documents);
   const source = viewOf(physical, { layout: before }, documents);
   const changed = changedTopics(source, options.topics);
@@ -68,16 +75,18 @@ export async function repartition(
 
   const standing = await requireDrained(source, options);
   const attempt = attemptOf(before, changed, options);
-  const noted: Layout = { ...before, generations: [...before.generations, attempt] };
-  await writeLayout(physical.store, noted);
+  await change.update((layout) => ({ ...layout, generations: [...layout.generations, attempt] }));
+  const noted = change.layout;
   const target = viewOf(physical, { layout: noted, number: attempt.number }, documents);
   const moved = await build(source, target, attempt, options);
 
   await requireStanding(source, options.topology, standing);
-  await requireLayout(physical, noted);
-  const served = noted.generations.map((one) => (one === attempt ? { ...one, hasServed: true } : one));
-  await writeLayout(physical.store, { format: 1, inForce: attempt.number, generations: served });
-  await dropOthers(physical.store, attempt.number);
+  await change.update(({ format, generations }) => {
+    const served = generations.map((one) => (one === attempt ? { ...one, hasServed: true } : one));
+    return { format, inForce: attempt.number, generations: served };
+  });
+  await options.onInForce?.(change.layout);
+  await dropOthers(physical.store, change.layout);
   return { generation: attempt.number, ...moved };
 }
 
@@ -92,13 +101,15 @@ function changedTopics({ log }: Pick<LogAndStore, 'log'>, wanted: readonly Topic
 function attemptOf(
   { generations }: Layout,
   changed: readonly string[],
-  { topology, random }: RepartitionOptions,
+  { topology, topics: wanted, random }: RepartitionOptions,
 ): Generation {
-  const topics = new Set([...changed, ...topology.stages.map(({ input }) => input)]);
+  const topics = [...new Set([...changed, ...topology.stages.map(({ input }) => input)])].sort();
+  const moved = wanted.filter(({ name }) => topics.includes(name));
   return {
     number: generations.at(-1)!.number + 1,
     identity: random.hex(16),
-    topics: [...topics].sort(),
+    topics,
+    partitions: Object.fromEntries(moved.map(({ name, partitions }) => [name, partitions])),
     hasServed: false,
   };
 }
@@ -287,15 +298,13 @@ function* tasksOf({ log }: LogAndStore, { stages }: Topology): Iterable<TaskId> 
   }
 }
 
-async function requireLayout(physical: LogAndStore, noted: Layout): Promise<void> {
-  const found = await readLayout(physical);
-  if (JSON.stringify(found) === JSON.stringify(noted)) return;
-  throw new EngineError('ENGINE_RUNNING', 'Somebody else repartitions this engine; let one of the two finish.');
-}
-
-/** Removes the tasks of generations that are not in force: of the one before, and of attempts that came to nothing. */
-async function dropOthers(store: StateStore, inForce: number): Promise<void> {
+/**
+ * Removes the tasks of generations that are not in force: of the one before, and of attempts that came to nothing. Of those
+ * that the layout does not know nothing is touched: they were begun by somebody who went on since it was read.
+ */
+async function dropOthers(store: StateStore, { inForce, generations }: Layout): Promise<void> {
+  const others = new Set(generations.map(({ number }) => number).filter((number) => number !== inForce));
   for (const task of await store.tasks()) {
-    if (parseStage(task.stage).generation !== inForce) await store.drop(task);
+    if (others.has(parseStage(task.stage).generation)) await store.drop(task);
   }
 }

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { partitionFor } from '../../../schemas/ids.js';
 import { ManualClock } from '../../../streams/clock.js';
+import { LayoutChange } from '../../../streams/generations/layout-change.js';
 import { readLayout } from '../../../streams/generations/layout.js';
 import { viewOf } from '../../../streams/generations/views.js';
 import type { LogAndStore } from '../../../streams/generations/views.js';
@@ -310,6 +311,57 @@ describe('a repartition', () => {
     expect(await repartition(world, optionsFor(3))).toBeUndefined();
   });
 
+  it('a call that slept while another one went on fails, or leaves it alone', async () => {
+    const list = Array.from({ length: 60 }, (_, i) => ({ key: i % 13, gap: 5 }));
+    const prepared = async (): Promise<{ world: World; before: Map<string, unknown> }> => {
+      const world = new World();
+      await world.process(3, recordsOf(list));
+      return { world, before: contents(await world.keys()) };
+    };
+    const requireOther = async (world: World, before: Map<string, unknown>): Promise<void> => {
+      const { inForce } = await readLayout(world);
+      expect((await world.view()).log.topic(INPUT).partitions).toBe(5);
+      expect(contents(await world.keys())).toEqual(before);
+      await world.process(5, [count('late', 20_000)]);
+      expect(inForce).toBe(3);
+    };
+
+    // It wakes when it is about to put its generation in force.
+    const early = await prepared();
+    let writes = 0;
+    const sleepy = new (class extends ForwardingStore {
+      override async replaceDocument(...args: Parameters<ForwardingStore['replaceDocument']>): Promise<boolean> {
+        if (++writes === 2) await repartition(early.world, optionsFor(5));
+        return super.replaceDocument(...args);
+      }
+    })(early.world.store);
+    await expect(repartition({ log: early.world.log, store: sleepy }, optionsFor(4))).rejects.toMatchObject({
+      code: 'ENGINE_RUNNING',
+    });
+    await requireOther(early.world, early.before);
+
+    // It wakes when it is about to remove what was before its own.
+    const late = await prepared();
+    const onInForce = async (): Promise<void> => void (await repartition(late.world, optionsFor(5)));
+    await repartition(late.world, { ...optionsFor(4), onInForce });
+    await requireOther(late.world, late.before);
+  });
+
+  it('is refused under an announcement that was taken back', async () => {
+    const world = new World();
+    await world.process(3, recordsOf([{ key: 1, gap: 1 }]));
+    const change = await LayoutChange.open(world);
+    await change.announce('a');
+    await (await LayoutChange.open(world)).withdraw();
+    await expect(repartition(world, { ...optionsFor(4), change })).rejects.toMatchObject({ code: 'ENGINE_RUNNING' });
+    expect((await readLayout(world)).inForce).toBe(1);
+    const again = await LayoutChange.open(world);
+    await again.announce('b');
+    await repartition(world, { ...optionsFor(4), change: again });
+    expect(await readLayout(world)).toMatchObject({ inForce: 2 });
+    expect(again.layout.closing).toBeUndefined();
+  });
+
   it('cut off at any write leaves one generation whole in force, and the next call finishes', async () => {
     const list = Array.from({ length: 80 }, (_, i) => ({ key: i % 13, gap: 5 }));
     let served = 0;
@@ -396,6 +448,11 @@ class CutOff {
       override async writeDocument(name: string, text: string): Promise<void> {
         step();
         await super.writeDocument(name, text);
+      }
+
+      override async replaceDocument(...args: Parameters<ForwardingStore['replaceDocument']>): Promise<boolean> {
+        step();
+        return super.replaceDocument(...args);
       }
     })(target);
   }
