@@ -10,8 +10,8 @@ import type { StateStore, TaskId } from '../../streams/state/state-store.js';
 import type { CommandContext } from '../commands/command.js';
 import { loadConfig } from '../commands/command.js';
 import { createTopologyOf } from '../engine/engine.js';
-import { openStorage } from '../engine/storage.js';
-import type { Storage } from '../engine/storage.js';
+import { openStorage } from '../engine/current-storage.js';
+import type { Storage } from '../engine/current-storage.js';
 import { EngineProcess } from './load-engine.js';
 import { WorkerProcess } from './worker-process.js';
 

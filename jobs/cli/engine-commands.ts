@@ -4,6 +4,7 @@ import type { DataOptions } from '../commands/command.js';
 import type { DeadLetterOptions } from '../commands/dead-letters.js';
 import type { ImportCommandOptions } from '../commands/import.js';
 import type { MigrateOptions } from '../commands/migrate.js';
+import type { RepartitionCommandOptions } from '../commands/repartition.js';
 import type { ReplayOptions } from '../commands/replay.js';
 import type { SimulateOptions } from '../commands/simulate.js';
 import type { SqlOptions } from '../commands/sql.js';
@@ -119,10 +120,15 @@ export const ENGINE_COMMANDS: readonly CommandEntry[] = [
     ],
     run: async (context, options) => (await import('../commands/migrate.js')).runMigrate(context, options),
   }),
-  command<DataOptions>({
+  command<RepartitionCommandOptions>({
     usage: 'repartition',
-    description: 'move a stopped engine to the number of partitions that is configured; can be cut off and repeated',
-    options: DATA,
+    description: 'change the number of partitions, of an engine that is up or stopped; can be cut off and repeated',
+    options: [
+      ...DATA,
+      option('--partitions <n>', 'how many there are to be; what is configured when left out', {
+        parse: parseCount('partitions'),
+      }),
+    ],
     run: async (context, options) => (await import('../commands/repartition.js')).runRepartition(context, options),
   }),
   command<DeadLetterOptions>({

@@ -7,7 +7,8 @@ import { EngineError } from '../../schemas/errors.js';
 import { migrate } from '../../streams/transfer/migrate.js';
 import type { FreshetConfig } from '../config.js';
 import { createTopologyOf } from '../engine/engine.js';
-import { GENERATION_DOCUMENT, openStorage } from '../engine/storage.js';
+import { openStorage } from '../engine/current-storage.js';
+import { GENERATION_DOCUMENT } from '../engine/storage.js';
 import { loadConfig } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
 

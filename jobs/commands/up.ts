@@ -22,6 +22,7 @@ import { loadConfig } from './command.js';
 import type { CommandContext, DataOptions } from './command.js';
 import { deadLettersListCommand, deadLettersReplayCommand } from './dead-letters.js';
 import { importCommand } from './import.js';
+import { createRepartitionCommand } from './repartition.js';
 import { createDemoTarget } from './simulate.js';
 import { stateDigestCommand, stateExportCommand, stateGetCommand } from './state.js';
 import { announceModelCommand } from './announce-model.js';
@@ -77,7 +78,7 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     const admin = new AdminServer({
       engine,
       directory: options.data,
-      commands: ADMIN_COMMANDS,
+      commands: [...ADMIN_COMMANDS, createRepartitionCommand({ config, random })],
       sql: warehouse?.sql,
       clock,
       random,

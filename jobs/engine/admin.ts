@@ -42,8 +42,7 @@ export async function executeOnEngine<A>(
   try {
     engine = await (command.createsDirectory ? openForJob : openExisting)(context, options);
   } catch (error) {
-    if (!isEngineError(error, 'DATA_DIRECTORY_LOCKED') || !existsSync(addressFile(options.data))) throw error;
-    await forward(options.data, { name: command.name, args, locked: error }, context.terminal);
+    await askHolder(context, options, { name: command.name, args, error });
     return;
   }
   try {
@@ -52,6 +51,23 @@ export async function executeOnEngine<A>(
   } finally {
     await engine.close();
   }
+}
+
+interface Question {
+  readonly name: string;
+  readonly args: unknown;
+  /** Why the directory could not be opened. */
+  readonly error: unknown;
+}
+
+/** Has the process that holds a directory run a command. Throws the error where that is not what it says, or nobody answers. */
+export async function askHolder(
+  { terminal }: CommandContext,
+  { data }: DataOptions,
+  { name, args, error }: Question,
+): Promise<void> {
+  if (!isEngineError(error, 'DATA_DIRECTORY_LOCKED') || !existsSync(addressFile(data))) throw error;
+  await forward(data, { name, args, locked: error }, terminal);
 }
 
 interface Reply {

@@ -3,11 +3,15 @@
  *
  * Where it keeps its data is the caller's choice — a directory, or memory for evaluation and tests; what runs is the
  * same. Stages run by themselves once `start` was called; evaluation steps them by hand instead.
+ *
+ *   running ──hold──▶ held ──processRest──▶ held ──switchTo──▶ held ──goOn──▶ running     (goOn alone: as before)
+ *
+ * While held, reads are answered and nothing is taken: for a repartition, by this process or by another one.
  */
 import type { FreshetConfig } from '../config.js';
-import { openStorage } from './storage.js';
-import type { Storage } from './storage.js';
-import { isEngineError } from '../../schemas/errors.js';
+import { openStorage } from './current-storage.js';
+import type { Storage } from './current-storage.js';
+import { GenerationWatch } from './generation-watch.js';
 import { TOPICS, topicName } from '../../schemas/topics.js';
 import { createEngineTopology, engineTopics, ONLINE_SPACE } from '../../operators/engine-topology.js';
 import type { EngineTopology } from '../../operators/engine-topology.js';
@@ -15,6 +19,8 @@ import type { CatalogueItem } from '../../operators/user/catalogue.js';
 import { createItemStateApply } from '../../serving/node/item-state.js';
 import { ItemTables } from '../../serving/tables/item-tables.js';
 import type { Clock } from '../../streams/clock.js';
+import { partitionsOf, repartitioning } from '../../streams/generations/layout.js';
+import type { Layout } from '../../streams/generations/layout.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Metrics } from '../../streams/metrics.js';
 import type { Random } from '../../streams/random.js';
@@ -24,8 +30,8 @@ import { TableFollower } from '../../streams/runtime/table-follower.js';
 import { StreamWorker } from '../../streams/runtime/worker.js';
 import { taskOptionsOf } from '../../streams/section.js';
 
-/** Between two looks at which generation is in force: one small read. */
-const GENERATION_LOOK_MS = 1_000;
+/** Part of a process that keeps something of one generation. */
+export type SwitchListener = () => void | Promise<void>;
 
 export interface EngineOptions {
   readonly config: FreshetConfig;
@@ -38,17 +44,29 @@ export interface EngineOptions {
   readonly metrics?: Metrics;
   /** Append ticks when partitions are idle: for live engines, not for import and replay. */
   readonly isLive?: boolean;
+  /** As in StorageOptions. */
+  readonly token?: string | undefined;
   readonly onStopped?: (error: unknown) => void;
   /** Items were deleted or are not available any more: they must leave open feeds. */
   readonly onItemsWithdrawn?: (itemIds: readonly string[]) => void;
 }
 
 export class Engine {
-  readonly worker: StreamWorker;
-  readonly follower: TableFollower;
+  /** Another one after a repartition. */
+  worker: StreamWorker;
+  follower: TableFollower;
   private cleaning: { cancel(): void } | undefined;
-  private watching: { cancel(): void } | undefined;
+  private watch: GenerationWatch | undefined;
   private isProcessing = false;
+  private isHeld = false;
+  private isClosed = false;
+  /** Steps that start and stop the stages, one after another. */
+  private moving: Promise<unknown> = Promise.resolve();
+  /** A follower that reads its topic from the start again. */
+  private following: Promise<void> = Promise.resolve();
+  /** Kept: a worker that comes after another one must not give out the same tokens. */
+  private readonly workerRandom: Random;
+  private readonly switchListeners: SwitchListener[] = [];
 
   /** Use `open`. `politeness`: of a live engine's background work. */
   private constructor(
@@ -58,29 +76,9 @@ export class Engine {
     readonly tables: ItemTables,
     readonly politeness: Politeness | undefined,
   ) {
-    const { config, clock, random, logger } = options;
-    const { log, store } = storage;
-    const { topology } = engineTopology;
-    this.worker = new StreamWorker(
-      topology,
-      { log, store, clock, random: random.stream('worker') },
-      {
-        logger,
-        task: taskOptionsOf(config.streams),
-        idleTickAfterMs: options.isLive === true ? config.streams.idleTickMs : undefined,
-        ...(options.onStopped === undefined ? {} : { onStopped: options.onStopped }),
-      },
-      politeness,
-    );
-    this.follower = new TableFollower({
-      log,
-      clock: politeness?.backgroundClock() ?? clock,
-      topic: this.topic('itemState'),
-      apply: createItemStateApply(tables, options.onItemsWithdrawn ?? (() => undefined)),
-      onFault: (error, record) =>
-        logger.warn('table record ignored', { error, offset: record.offset, key: record.key }),
-      onUnread: (error, partition) => logger.warn('table cannot be read; trying again', { error, partition }),
-    });
+    this.workerRandom = options.random.stream('worker');
+    this.worker = this.createWorker({ hasTicks: options.isLive === true });
+    this.follower = this.createFollower('start');
   }
 
   static async open(options: EngineOptions): Promise<Engine> {
@@ -102,8 +100,11 @@ export class Engine {
   async start(): Promise<void> {
     const { clock, config, logger } = this.options;
     await this.follow();
-    this.isProcessing = true;
-    await this.worker.start();
+    await this.exclusive(async () => {
+      this.isProcessing = true;
+      // Somebody repartitions: the stages begin when that is over.
+      if (!this.isHeld) await this.worker.start();
+    });
     const turns = this.politeness?.backgroundClock() ?? clock;
     this.cleaning = clock.setInterval(config.streams.cleanIntervalMs, () => {
       this.storage.log.clean(turns).catch((error: unknown) => logger.warn('cleaning failed', { error }));
@@ -112,29 +113,24 @@ export class Engine {
 
   /** Loads the item tables and keeps them up, while other processes run the stages. */
   async follow(): Promise<void> {
+    const { isLive, clock, logger, onStopped = () => undefined } = this.options;
     await this.follower.open();
-    const { isLive, config, clock } = this.options;
-    // A data directory belongs to this process: nobody repartitions it meanwhile.
-    if (isLive !== true || config.streams.storage === 'embedded') return;
-    this.watching = clock.setInterval(GENERATION_LOOK_MS, () => void this.maybeStopOnRepartition());
+    // A data directory belongs to this process: nobody repartitions it behind its back.
+    if (isLive !== true || !this.storage.isShared) return;
+    const watch = new GenerationWatch({ engine: this, clock, logger, onStopped });
+    this.watch = watch;
+    await watch.open();
   }
 
-  /** A process that was left running while its engine was repartitioned would take events that nobody reads. */
-  private async maybeStopOnRepartition(): Promise<void> {
-    const { logger, onStopped } = this.options;
-    try {
-      await this.storage.requireInForce();
-    } catch (error) {
-      if (!isEngineError(error, 'MANIFEST_MISMATCH')) return logger.debug('generation not known', { error });
-      this.watching?.cancel();
-      onStopped?.(error);
-    }
+  /** Partitions of the generation in force; the configuration's number is that of before, after a repartition. */
+  get partitions(): number {
+    return this.storage.log.topic(this.topic('userEvents')).partitions;
   }
 
   /** Input records of both stages that are not processed yet, here or elsewhere. */
   lag(): Promise<number> {
     const { log, store } = this.storage;
-    return this.isProcessing ? this.worker.lag() : stageLag(this.engineTopology.topology, log, store);
+    return this.isProcessing && !this.isHeld ? this.worker.lag() : stageLag(this.engineTopology.topology, log, store);
   }
 
   /** Resolves when everything appended so far has passed both stages and reached the tables. */
@@ -143,17 +139,130 @@ export class Engine {
     while ((await this.follower.lag()) > 0) await this.options.clock.sleep(1);
   }
 
+  /** Called, and waited for, when this process has gone over to another generation. */
+  onSwitched(listener: SwitchListener): void {
+    this.switchListeners.push(listener);
+  }
+
+  /**
+   * Refuses appends from outside with REPARTITIONING, lets those under way and running batches end, and gives the partitions
+   * back. Reads go on. Idempotent.
+   */
+  hold(): Promise<void> {
+    return this.exclusive(async () => {
+      this.isHeld = true;
+      await Promise.all([this.storage.log.hold(repartitioning()), this.worker.stop()]);
+    });
+  }
+
+  /** While held, in a process that has the engine to itself: processes what is left. No ticks: they would never end. */
+  processRest(): Promise<void> {
+    return this.exclusive(async () => {
+      this.worker = this.createWorker({ hasTicks: false });
+      try {
+        await this.worker.start();
+        await this.drain();
+      } finally {
+        await this.worker.stop();
+      }
+    });
+  }
+
+  /** While held: goes over to the generation that a layout has in force. */
+  switchTo(layout: Layout): Promise<void> {
+    return this.exclusive(async () => {
+      const { storage } = this;
+      const { namespace } = this.options.config.streams;
+      const partitions = partitionsOf(layout, layout.inForce, this.topic('userEvents')) ?? this.partitions;
+      await storage.viewOf(layout).log.createTopics(engineTopics(namespace, partitions));
+      await this.following;
+      await this.follower.close();
+      storage.switchTo(layout);
+      this.options.logger.info('gone over to another generation', { generation: layout.inForce, partitions });
+      for (const listener of this.switchListeners) await listener();
+      // What was copied is in the tables already. Only where others may have gone on meanwhile it is looked at again.
+      this.follower = this.createFollower(storage.isShared ? 'start' : 'end');
+      const opened = this.follower.open();
+      if (!storage.isShared) return opened;
+      this.following = opened.catch((error: unknown) => {
+        if (!this.isClosed) this.options.onStopped?.(error);
+      });
+    });
+  }
+
+  /** For whoever held it and cannot make it go on: ends the process as a fault of the stages does. */
+  giveUp(error: unknown): void {
+    this.options.onStopped?.(error);
+  }
+
+  /** Ends `hold`. After a failure the engine is still held, and this may be tried again. */
+  goOn(): Promise<void> {
+    return this.exclusive(async () => {
+      if (this.isClosed) return;
+      this.storage.log.resume();
+      if (this.isProcessing) {
+        this.worker = this.createWorker({ hasTicks: this.options.isLive === true });
+        try {
+          await this.worker.start();
+        } catch (error) {
+          await this.worker.stop();
+          throw error;
+        }
+      }
+      this.isHeld = false;
+    });
+  }
+
   /** Finishes running batches and gives the data directory free. */
   async close(): Promise<void> {
+    this.isClosed = true;
     this.cleaning?.cancel();
-    this.watching?.cancel();
+    await this.watch?.close();
+    await this.moving;
     await this.worker.stop();
+    await this.following;
     await this.follower.close();
     await this.storage.close();
   }
 
   topic(name: keyof typeof TOPICS): string {
     return topicName(this.options.config.streams.namespace, TOPICS[name]);
+  }
+
+  private exclusive<T>(step: () => Promise<T>): Promise<T> {
+    const done = this.moving.then(step);
+    this.moving = done.catch(() => undefined);
+    return done;
+  }
+
+  private createWorker({ hasTicks }: { hasTicks: boolean }): StreamWorker {
+    const { config, clock, logger, onStopped } = this.options;
+    const { log, store } = this.storage.stages;
+    return new StreamWorker(
+      this.engineTopology.topology,
+      { log, store, clock, random: this.workerRandom },
+      {
+        logger,
+        task: taskOptionsOf(config.streams),
+        idleTickAfterMs: hasTicks ? config.streams.idleTickMs : undefined,
+        ...(onStopped === undefined ? {} : { onStopped }),
+      },
+      this.politeness,
+    );
+  }
+
+  private createFollower(from: 'start' | 'end'): TableFollower {
+    const { clock, logger, onItemsWithdrawn = () => undefined } = this.options;
+    return new TableFollower({
+      log: this.storage.stages.log,
+      clock: this.politeness?.backgroundClock() ?? clock,
+      topic: this.topic('itemState'),
+      from,
+      apply: createItemStateApply(this.tables, onItemsWithdrawn),
+      onFault: (error, record) =>
+        logger.warn('table record ignored', { error, offset: record.offset, key: record.key }),
+      onUnread: (error, partition) => logger.warn('table cannot be read; trying again', { error, partition }),
+    });
   }
 }
 

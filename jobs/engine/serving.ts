@@ -50,10 +50,14 @@ export async function createServing(options: ServingOptions): Promise<Serving> {
     tables: engine.tables,
     ...{ clock, logger, metrics },
   });
+  let generation = await generationOf(engine, clock);
+  engine.onSwitched(async () => {
+    generation = await generationOf(engine, clock);
+  });
   const node = new ServingNode({
     config: config.serving,
     namespace: config.streams.namespace,
-    generation: await generationOf(engine, clock),
+    generation: () => generation,
     log,
     recommender: createRecommender(
       { models: published.sources, full: { ...defaultFullPipeline(), stages: published.stages } },
@@ -73,6 +77,7 @@ export async function createServing(options: ServingOptions): Promise<Serving> {
     gauges: {
       streamLag: () => engine.lag(),
       freeDiskBytes: () => Promise.resolve(engine.storage.stats()?.freeDiskBytes ?? Infinity),
+      refusal: () => log.refusal,
     },
     clock,
     random,
@@ -125,7 +130,7 @@ export function createUserStates(engine: Engine, config: FreshetConfig): UserSta
   return new UserStates({
     store: engine.storage.store,
     stage: USER_STAGE,
-    partitions: config.streams.partitions,
+    partitions: () => engine.partitions,
     snapshotOf: createSnapshotOf(stageUsersConfigOf(config)),
     aliasOf: aliasOfRow,
   });

@@ -5,12 +5,11 @@
  *   embedded       LMDB in the data directory, held by this process
  *   distributed    Kafka and Redis, shared by all processes of the engine
  */
-import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
-import { parseStage, readLayout } from '../../streams/generations/layout.js';
+import { parseStage } from '../../streams/generations/layout.js';
 import type { Layout } from '../../streams/generations/layout.js';
-import { topicGenerations, viewOf } from '../../streams/generations/views.js';
-import type { LogAndStore, TopicGeneration } from '../../streams/generations/views.js';
+import { viewOf } from '../../streams/generations/views.js';
+import type { LogAndStore } from '../../streams/generations/views.js';
 import { kafkaOptionsOf, openKafkaLog } from '../../streams/kafka/index.js';
 import { openEmbeddedStorage } from '../../streams/lmdb/index.js';
 import type { StorageStats, SyncPolicy } from '../../streams/lmdb/index.js';
@@ -46,17 +45,6 @@ export interface PhysicalStorage {
   close(): Promise<void>;
 }
 
-/** Log and state of the generation in force: what everything but a repartition works with. */
-export interface Storage extends PhysicalStorage {
-  /** All that a topic has been, oldest first: for readers that may not be through with what came before a repartition. */
-  topicGenerations(topic: string): readonly TopicGeneration[];
-  /**
-   * Throws MANIFEST_MISMATCH when another generation was put in force since the storage was opened: nobody looks at what
-   * this process does any more.
-   */
-  requireInForce(): Promise<void>;
-}
-
 export interface StorageOptions {
   readonly config: FreshetConfig;
   /** Data directory; undefined keeps everything in memory. */
@@ -65,33 +53,10 @@ export interface StorageOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics?: Metrics;
+  /** Token of an announced repartition that this process is part of: it may take tasks that others must let go. */
+  readonly token?: string | undefined;
   /** Distributed: identity of the log that goes on there, for a cluster that has none yet. */
   readonly identity?: string;
-}
-
-export async function openStorage(options: StorageOptions): Promise<Storage> {
-  const physical = await openPhysicalStorage(options);
-  try {
-    const layout = await readLayout(physical);
-    return {
-      ...physical,
-      ...viewOfGeneration(physical, layout),
-      topicGenerations: (topic) => topicGenerations(physical.log, layout, topic),
-      requireInForce: () => requireInForce(physical, layout),
-    };
-  } catch (error) {
-    await physical.close();
-    throw error;
-  }
-}
-
-async function requireInForce(physical: LogAndStore, { inForce }: Layout): Promise<void> {
-  const found = await readLayout(physical);
-  if (found.inForce === inForce) return;
-  throw new EngineError(
-    'MANIFEST_MISMATCH',
-    `The engine was repartitioned: generation ${found.inForce} is in force, this process works on ${inForce}. Start it again with the new number of partitions.`,
-  );
 }
 
 /** Log and state through the generation in force. */

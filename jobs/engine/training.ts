@@ -37,16 +37,23 @@ export async function startTraining(options: TrainingOptions): Promise<{ stop():
     perSecond: config.training.trialsPerSecond,
     onTrial: (trial) => retrainer.observe(trial),
   });
-  const follower = new TableFollower({
-    log: engine.storage.log,
-    clock,
-    topic: engine.topic('userEvents'),
-    from: 'end',
-    apply: (record) => trials.apply(record),
-    onFault: (error) => logger.debug('an event was no trial', { error }),
-    onUnread: (error) => logger.debug('events cannot be read for trials; trying again', { error }),
-  });
+  const createFollower = (): TableFollower =>
+    new TableFollower({
+      log: engine.storage.stages.log,
+      clock,
+      topic: engine.topic('userEvents'),
+      from: 'end',
+      apply: (record) => trials.apply(record),
+      onFault: (error) => logger.debug('an event was no trial', { error }),
+      onUnread: (error) => logger.debug('events cannot be read for trials; trying again', { error }),
+    });
+  let follower = createFollower();
   await follower.open();
+  engine.onSwitched(async () => {
+    await follower.close();
+    follower = createFollower();
+    await follower.open();
+  });
   retrainer.start();
   return {
     stop: async () => {

@@ -55,6 +55,7 @@ export async function startWarehouse(options: LiveWarehouseOptions): Promise<Liv
       }),
   });
   follower.start();
+  engine.onSwitched(() => follower.refollow());
   return {
     sql: createSqlHandler(follower.sql, { rowsMax: sqlRowsMax, timeoutMs: sqlTimeoutMs }),
     reading: follower.sql,

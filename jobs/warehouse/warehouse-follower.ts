@@ -73,6 +73,8 @@ export class WarehouseFollower {
   private readonly lagGauges = new Map<TableName, Gauge>();
   private current: Warehouse | undefined;
   private running: Promise<void> | undefined;
+  /** Ends the following of the topics as they were. */
+  private round = new AbortController();
   private sampling: TimerHandle | undefined;
 
   constructor(private readonly options: WarehouseFollowerOptions) {
@@ -102,6 +104,11 @@ export class WarehouseFollower {
     });
     await this.running;
     timer.cancel();
+  }
+
+  /** The topics have gone over to another generation: stores what is buffered, and follows what there is now. */
+  refollow(): void {
+    this.round.abort();
   }
 
   /** How far behind the tables are. */
@@ -140,7 +147,10 @@ export class WarehouseFollower {
       try {
         this.current = await this.options.open();
         failures = 0;
-        await this.follow(this.current, signal);
+        while (!signal.aborted) {
+          this.round = new AbortController();
+          await this.follow(this.current, AbortSignal.any([signal, this.round.signal]));
+        }
       } catch (error) {
         this.logger.error('The warehouse cannot be used; the engine goes on without it and tries again', { error });
       }
@@ -151,7 +161,7 @@ export class WarehouseFollower {
     }
   }
 
-  /** Returns when stopped; throws when the warehouse has to be opened again. */
+  /** Returns when told to; throws when the warehouse has to be opened again. */
   private async follow(warehouse: Warehouse, signal: AbortSignal): Promise<void> {
     const failing = new AbortController();
     const either = AbortSignal.any([signal, failing.signal]);

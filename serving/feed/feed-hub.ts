@@ -27,7 +27,7 @@ export interface FeedHubOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly arrivals: EventArrivals;
-  readonly generation: number;
+  readonly generation: () => number;
   readonly newId: () => string;
   /** Feeds of closed connections remembered for resuming. */
   readonly resumableMax: number;
@@ -97,7 +97,8 @@ export class FeedHub {
     this.byUser.set(subscription.userId, own);
     own.add(subscription);
     this.subscriptionCount++;
-    const { generation, catalogue } = this.options;
+    const { catalogue } = this.options;
+    const generation = this.options.generation();
     subscription.isForced = true;
     if (since?.generation === generation) {
       subscription.offset = since.offset;
@@ -123,7 +124,7 @@ export class FeedHub {
     const own = this.byUser.get(subscription.userId);
     own?.delete(subscription);
     if (own?.size === 0) this.byUser.delete(subscription.userId);
-    this.recent.keep(subscription, this.options.generation);
+    this.recent.keep(subscription, this.options.generation());
   }
 
   /** Listener of the hint topic. Cheap for users nobody subscribed to. */

@@ -8,7 +8,7 @@ import type { Subscription } from './subscription.js';
 
 export interface FeedSources {
   readonly recommender: Recommender;
-  readonly generation: number;
+  readonly generation: () => number;
   readonly newId: () => string;
 }
 
@@ -41,7 +41,7 @@ export function makeFeed(sources: FeedSources, subscription: Subscription, state
     excluded: undefined,
     now: state.now,
   });
-  const version = formatVersion({ generation, partition, offset, revision: state.revision });
+  const version = formatVersion({ generation: generation(), partition, offset, revision: state.revision });
   const requestId = newId();
   const items = Array.from({ length: list.length }, (_, place) => list.at(place));
   const text = feedText({ placement, version, requestId, items, eventIds: causes });

@@ -14,6 +14,8 @@ export interface AdmissionGauges {
   streamLag(): Promise<number>;
   /** Free bytes of the disk that holds the log; Infinity where it is somebody else's. */
   freeDiskBytes(): Promise<number>;
+  /** Why nothing is written for a while, if so. */
+  refusal?(): EngineError | undefined;
   /** Bytes taken and not yet durable. */
   unsyncedBytes(): number;
 }
@@ -74,9 +76,11 @@ export class Admission {
     this.requestsInFlight--;
   }
 
-  /** @throws STORAGE_FULL, OVERLOADED */
+  /** @throws STORAGE_FULL, OVERLOADED, REPARTITIONING */
   requireRoomToWrite(): void {
     const { limits, gauges } = this.options;
+    const refusal = gauges.refusal?.();
+    if (refusal !== undefined) throw refusal;
     if (this.freeDiskBytes < limits.freeDiskBytesMin) {
       throw new EngineError(
         'STORAGE_FULL',

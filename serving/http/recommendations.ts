@@ -24,7 +24,7 @@ export interface RecommendationsOptions {
   readonly slates: SlateCache;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly generation: number;
+  readonly generation: () => number;
   readonly newId: () => string;
   /** Served records that were given up. */
   readonly droppedTotal: Counter;
@@ -133,7 +133,12 @@ export class Recommendations {
       excluded: undefined,
       now,
     });
-    const version = formatVersion({ generation, partition: user!.partition, offset: user!.offset, revision: 0 });
+    const version = formatVersion({
+      generation: generation(),
+      partition: user!.partition,
+      offset: user!.offset,
+      revision: 0,
+    });
     const { userId, placement } = query;
     const made = { list, eligibleCount, models, leftOut, version };
     const slate = { slateId: newId(), userId, placement, ...made, createdAt: clock.now() };

@@ -2,6 +2,7 @@
  * What the edge asks of the rest of the engine, declared at the consumer's side: the recommender, the materialized
  * state of users, the catalogue. The real ones fit by shape; tests bring small ones.
  */
+import type { EngineError } from '../../schemas/errors.js';
 
 /** The part of a user's state that a recommendation rests on; opaque to the edge but for `blockedItems`. */
 export interface UserSnapshot {
@@ -127,4 +128,6 @@ export interface Catalogue {
 export interface NodeGauges {
   streamLag(): Promise<number>;
   freeDiskBytes(): Promise<number>;
+  /** Why nothing may be written now; absent: it always may, as far as the node knows. */
+  refusal?(): EngineError | undefined;
 }

@@ -55,8 +55,8 @@ export interface LossyHints {
 export interface ServingNodeParts {
   readonly config: ServingConfig;
   readonly namespace: string;
-  /** Grows when the log is made anew; part of feed versions. */
-  readonly generation: number;
+  /** Grows when the log is made anew or repartitioned; part of feed versions. */
+  readonly generation: () => number;
   readonly log: EventLog;
   readonly recommender: Recommender;
   readonly users: UserReader;
@@ -186,10 +186,10 @@ export class ServingNode {
     const { lossyHints, log, namespace, userStage: stage, clock, logger } = this.parts;
     if (lossyHints === undefined) return undefined;
     const { store, intervalMs } = lossyHints;
-    const { partitions } = log.topic(topicName(namespace, TOPICS.userEvents));
+    const partitions = (): number => log.topic(topicName(namespace, TOPICS.userEvents)).partitions;
     return new HintRepair({
       ...{ store, stage, partitions, clock, intervalMs },
-      watched: (partition) => this.hub.watched(partition, partitions),
+      watched: (partition) => this.hub.watched(partition, partitions()),
       onHints: (hints) => this.hub.onHints(hints),
       onFault: (error) => logger.warn('feeds could not be compared with the state of their users', { error }),
     });
@@ -205,6 +205,7 @@ export class ServingNode {
     return {
       streamLag: () => gauges.streamLag(),
       freeDiskBytes: () => gauges.freeDiskBytes(),
+      refusal: () => gauges.refusal?.(),
       unsyncedBytes: () => this.eventWriter.pendingBytes + this.itemWriter.pendingBytes,
     };
   }

@@ -10,8 +10,8 @@ export interface UserStatesOptions {
   readonly store: StateStore;
   /** Name of the stage whose rows these are. */
   readonly stage: string;
-  /** Of the stage's input topic: where a user's row lives. */
-  readonly partitions: number;
+  /** Of the stage's input topic: where a user's row lives. May change with a repartition. */
+  readonly partitions: () => number;
   /** What a stored row says; of no row, what an unknown person looks like. */
   readonly snapshotOf: (row: Buffer | undefined, now: number, userId: string) => UserSnapshot;
   /** The id that an id became, when the row says so; its row is read instead. */
@@ -43,7 +43,7 @@ export class UserStates implements UserReader {
     }
     return {
       snapshot: snapshotOf(current, now, owner),
-      partition: partitionFor(owner, partitions),
+      partition: partitionFor(owner, partitions()),
       offset: current === undefined ? 0 : rowVersion(current) + 1,
     };
   }
@@ -52,11 +52,11 @@ export class UserStates implements UserReader {
     const { store, stage, partitions } = this.options;
     if (userIds.length === 1) {
       const key = userIds[0]!;
-      return [await store.get({ stage, partition: partitionFor(key, partitions) }, key)];
+      return [await store.get({ stage, partition: partitionFor(key, partitions()) }, key)];
     }
     const byPartition = new Map<number, number[]>();
     userIds.forEach((userId, i) => {
-      const partition = partitionFor(userId, partitions);
+      const partition = partitionFor(userId, partitions());
       const indexes = byPartition.get(partition);
       if (indexes === undefined) byPartition.set(partition, [i]);
       else indexes.push(i);

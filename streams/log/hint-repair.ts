@@ -19,7 +19,7 @@ export interface HintRepairOptions {
   readonly store: StateStore;
   /** Whose rows these are. */
   readonly stage: string;
-  readonly partitions: number;
+  readonly partitions: () => number;
   readonly clock: Clock;
   readonly intervalMs: number;
   /** Keys watched at this node that live in the partition. */
@@ -40,7 +40,7 @@ export class HintRepair {
   constructor(private readonly options: HintRepairOptions) {
     const { clock, intervalMs, partitions } = options;
     this.timer = clock.setInterval(intervalMs, () => {
-      for (let partition = 0; partition < partitions; partition++) void this.repair(partition);
+      for (let partition = 0; partition < partitions(); partition++) void this.repair(partition);
     });
   }
 

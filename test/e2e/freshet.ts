@@ -69,6 +69,11 @@ export class FreshetProcess {
     throw new Error(`freshet ended (${JSON.stringify(this.end)}) without ${String(pattern)}:\n${this.stderr}`);
   }
 
+  /** Such as SIGSTOP, and SIGCONT later. */
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
   /** As a power cut for the process: no handler runs. */
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');

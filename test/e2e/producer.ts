@@ -56,6 +56,11 @@ export class Producer {
     return false;
   }
 
+  /** Something was sent that is not acknowledged. */
+  get isWaiting(): boolean {
+    return this.unanswered.length > 0;
+  }
+
   /** How many acknowledged events there are of each user. */
   byUser(): Map<string, number> {
     return countBy(this.acknowledged.values(), ({ userId }) => userId);

@@ -59,6 +59,14 @@ export class FeedClient {
     return message;
   }
 
+  /** The next feed of such a version; what comes before it, pings too, is passed over. */
+  async feedOf(isWanted: (version: string) => boolean): Promise<ReceivedFeed> {
+    for (;;) {
+      const message = await this.message();
+      if (message.type === 'feed' && isWanted(message.version)) return message;
+    }
+  }
+
   async error(): Promise<{ readonly code: string; readonly message: string }> {
     const message = await this.message();
     if (message.type !== 'error') throw new Error(`expected an error, got ${JSON.stringify(message)}`);

@@ -101,7 +101,7 @@ export class ServingEngine {
     this.node = new ServingNode({
       config: { ...serving, port: 0, ...options.config },
       namespace: NAMESPACE,
-      generation: 1,
+      generation: () => 1,
       version: '0.0.0-test',
       log: this.log,
       recommender: {

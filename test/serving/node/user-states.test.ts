@@ -48,7 +48,7 @@ const snapshotOf = (row: Buffer | undefined, _now: number, userId: string): User
 describe('UserStates', () => {
   it('reads many users at once, in order, with the offset after their last change', async () => {
     const store = await storeOf({ ada: rowOf('ada', 41, ''), bob: rowOf('bob', 7, ''), eve: rowOf('eve', 0, '') });
-    const users = new UserStates({ store, stage: 'users', partitions: PARTITIONS, snapshotOf });
+    const users = new UserStates({ store, stage: 'users', partitions: () => PARTITIONS, snapshotOf });
     const views = await users.read(['eve', 'nobody', 'ada', 'bob'], 0);
     expect(views.map((view) => view.offset)).toEqual([1, 0, 42, 8]);
     expect(views.map((view) => view.snapshot.recentItems[1])).toEqual(['known', 'nobody', 'known', 'known']);
@@ -63,7 +63,7 @@ describe('UserStates', () => {
       y: rowOf('y', 2, 'x'),
     });
     const aliasOf = (row: Buffer): string | undefined => readCell<string>(alias, row) || undefined;
-    const users = new UserStates({ store, stage: 'users', partitions: PARTITIONS, snapshotOf, aliasOf });
+    const users = new UserStates({ store, stage: 'users', partitions: () => PARTITIONS, snapshotOf, aliasOf });
     const [anon] = await users.read(['anon'], 0);
     expect([anon!.snapshot.recentItems[0], anon!.offset]).toEqual(['ada', 10]);
     expect(await users.read(['x'], 0)).toHaveLength(1);

@@ -126,7 +126,7 @@ describe('on a redis cluster', () => {
     const repair = new HintRepair({
       store,
       stage: TASK.stage,
-      partitions: 4,
+      partitions: () => 4,
       clock: systemClock,
       intervalMs: 60_000,
       watched: (partition) => (partition === 3 ? [...known].map(([key, version]) => ({ key, version })) : []),
