@@ -67,6 +67,8 @@ export async function repartition(
 ): Promise<RepartitionResult | undefined> {
   const change = options.change ?? (await LayoutChange.open(physical));
   const before = change.layout;
+  // What somebody is building under an announcement must not be removed under his hands.
+  if (options.change === undefined && before.closing !== undefined) throw announced();
   await dropOthers(physical.store, before);
   const documents = Object.keys(options.documents);
   const source = viewOf(physical, { layout: before }, documents);
@@ -296,6 +298,13 @@ function* tasksOf({ log }: LogAndStore, { stages }: Topology): Iterable<TaskId> 
   for (const { name, input } of stages) {
     for (let partition = 0; partition < log.topic(input).partitions; partition++) yield { stage: name, partition };
   }
+}
+
+function announced(): EngineError {
+  return new EngineError(
+    'ENGINE_RUNNING',
+    'Somebody else repartitions this engine, or died doing it: then its processes find out within half a minute. Let it finish, and try again.',
+  );
 }
 
 /**

@@ -347,6 +347,27 @@ describe('a repartition', () => {
     await requireOther(late.world, late.before);
   });
 
+  it('removes nothing that somebody builds under an announcement', async () => {
+    const world = new World();
+    await world.process(3, recordsOf(Array.from({ length: 30 }, (_, i) => ({ key: i % 7, gap: 5 }))));
+    const before = contents(await world.keys());
+    const change = await LayoutChange.open(world);
+    await change.announce('a');
+    let calls = 0;
+    const met = new (class extends ForwardingStore {
+      override async replaceDocument(...args: Parameters<ForwardingStore['replaceDocument']>): Promise<boolean> {
+        // A call for the number that is in force, which would only tidy up.
+        if (++calls === 2)
+          await expect(repartition(world, optionsFor(3))).rejects.toMatchObject({ code: 'ENGINE_RUNNING' });
+        return super.replaceDocument(...args);
+      }
+    })(world.store);
+    const under = await LayoutChange.open({ log: world.log, store: met });
+    await repartition({ log: world.log, store: met }, { ...optionsFor(4), change: under });
+    expect(calls).toBe(2);
+    expect(contents(await world.keys())).toEqual(before);
+  });
+
   it('is refused under an announcement that was taken back', async () => {
     const world = new World();
     await world.process(3, recordsOf([{ key: 1, gap: 1 }]));
