@@ -199,5 +199,5 @@ async function whileHeld<T>(engine: Engine, build: () => Promise<T>): Promise<T>
 /** To the generation that is in force; does nothing when the engine is there. */
 async function changeOver(engine: Engine): Promise<void> {
   const layout = await readLayout(engine.storage.physical);
-  if (layout.inForce !== engine.storage.layout.inForce) await engine.switchTo(layout);
+  if (layout.inForce !== engine.generation) await engine.switchTo(layout);
 }

@@ -55,6 +55,8 @@ export class Engine {
   /** Another one after a repartition. */
   worker: StreamWorker;
   follower: TableFollower;
+  /** Number of the generation that this process works on. */
+  generation: number;
   private cleaning: { cancel(): void } | undefined;
   private watch: GenerationWatch | undefined;
   private isProcessing = false;
@@ -76,6 +78,7 @@ export class Engine {
     readonly tables: ItemTables,
     readonly politeness: Politeness | undefined,
   ) {
+    this.generation = storage.layout.inForce;
     this.workerRandom = options.random.stream('worker');
     this.worker = this.createWorker({ hasTicks: options.isLive === true });
     this.follower = this.createFollower('start');
@@ -168,7 +171,7 @@ export class Engine {
     });
   }
 
-  /** While held: goes over to the generation that a layout has in force. */
+  /** While held: goes over to the generation that a layout has in force. After a failure it may be tried again. */
   switchTo(layout: Layout): Promise<void> {
     return this.exclusive(async () => {
       const { storage } = this;
@@ -183,10 +186,12 @@ export class Engine {
       // What was copied is in the tables already. Only where others may have gone on meanwhile it is looked at again.
       this.follower = this.createFollower(storage.isShared ? 'start' : 'end');
       const opened = this.follower.open();
-      if (!storage.isShared) return opened;
-      this.following = opened.catch((error: unknown) => {
-        if (!this.isClosed) this.options.onStopped?.(error);
-      });
+      if (storage.isShared) {
+        this.following = opened.catch((error: unknown) => {
+          if (!this.isClosed) this.options.onStopped?.(error);
+        });
+      } else await opened;
+      this.generation = layout.inForce;
     });
   }
 

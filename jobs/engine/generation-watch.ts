@@ -27,7 +27,9 @@ export const BEAT_MS = 2_000;
 const SILENCE_MS_MAX = 30_000;
 
 export interface WatchedEngine {
-  readonly storage: Pick<Storage, 'physical' | 'layout'>;
+  readonly storage: Pick<Storage, 'physical'>;
+  /** Number of the generation that it works on: the new one when `switchTo` has resolved. */
+  readonly generation: number;
   hold(): Promise<void>;
   switchTo(layout: Layout): Promise<void>;
   goOn(): Promise<void>;
@@ -81,7 +83,7 @@ export class GenerationWatch {
   private async look(): Promise<void> {
     const { engine } = this.options;
     const layout = await readLayout(engine.storage.physical);
-    const isSame = layout.inForce === engine.storage.layout.inForce;
+    const isSame = layout.inForce === engine.generation;
     const { closing } = layout;
     if (closing === undefined && isSame) {
       this.heard = undefined;

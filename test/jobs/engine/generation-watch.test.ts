@@ -27,17 +27,15 @@ describe('a process that shares its engine', () => {
       store: new MemoryStore({ delivery: 'outbox' }),
     };
     [steps, stopped, failing] = [[], [], undefined];
-    const storage = {
-      physical: { ...physical, flushed: never, stats: () => undefined, close: never },
-      layout: await readLayout(physical),
-    };
+    const storage = { physical: { ...physical, flushed: never, stats: () => undefined, close: never } };
     const engine = {
       storage,
+      generation: 1,
       hold: () => step('hold'),
       goOn: () => step('go on'),
-      switchTo: (layout: Layout) => {
-        storage.layout = layout;
-        return step(`switch to ${layout.inForce}`);
+      switchTo: async (layout: Layout) => {
+        await step(`switch to ${layout.inForce}`);
+        engine.generation = layout.inForce;
       },
     };
     const onStopped = (error: unknown): void => void stopped.push(error);
@@ -114,6 +112,19 @@ describe('a process that shares its engine', () => {
     expect(steps).toEqual(['hold', 'go on']);
     // It was not dead: what it does is in vain.
     await expect(flip(change)).rejects.toMatchObject({ code: 'ENGINE_RUNNING' });
+  });
+
+  it('goes over again when it came half the way', async () => {
+    await watch.open();
+    const change = await LayoutChange.open(physical);
+    await change.announce('a');
+    await clock.advance(SECOND);
+    failing = new EngineError('STORE_UNAVAILABLE', 'away');
+    await flip(change);
+    await clock.advance(SECOND / 10);
+    failing = undefined;
+    await clock.advance(SECOND / 10);
+    expect(steps).toEqual(['hold', 'switch to 2', 'switch to 2', 'go on']);
   });
 
   it('tries again what may pass, and ends by what does not', async () => {
