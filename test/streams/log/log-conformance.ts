@@ -212,6 +212,15 @@ export function describeLog(name: string, open: (clock: ManualClock) => Promise<
       await membership.leave();
     });
 
+    it('tells who is in a group, where others can be', async () => {
+      if (log.members === undefined) return;
+      expect(await log.members('watched')).toEqual([]);
+      const membership = await log.join('watched', EVENTS.name, () => Promise.resolve());
+      expect(await log.members('watched')).toHaveLength(1);
+      await membership.leave();
+      expect(await log.members('watched')).toEqual([]);
+    });
+
     describe.runIf(traits.cleans)('when cleaned', () => {
       it('removes records past their retention from the front, and says so to readers', async () => {
         await append(0, 'old-1', 'old-2');
