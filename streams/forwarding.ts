@@ -19,7 +19,6 @@ import type {
   ReadLimits,
   TopicSpec,
 } from './log/event-log.js';
-import { replaceDocument } from './state/replace-document.js';
 import type {
   Commit,
   CommitOutcome,
@@ -92,7 +91,7 @@ export class ForwardingStore implements StateStore {
   }
 
   replaceDocument(name: string, expected: string | undefined, text: string): Promise<boolean> {
-    return replaceDocument(this.target, name, { expected, text });
+    return this.target.replaceDocument(name, expected, text);
   }
 
   restore(task: TaskId, content: TaskContent): Promise<void> {

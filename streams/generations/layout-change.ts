@@ -7,7 +7,6 @@
  *                       └beat┘ (a beat that stands still for long is taken for a dead author's: any process may withdraw it)
  */
 import { EngineError } from '../../schemas/errors.js';
-import { replaceDocument } from '../state/replace-document.js';
 import { LAYOUT_DOCUMENT, parseLayout } from './layout.js';
 import type { Layout } from './layout.js';
 import type { LogAndStore } from './views.js';
@@ -67,8 +66,7 @@ export class LayoutChange {
   private async write(next: Layout): Promise<void> {
     const text = JSON.stringify(next);
     if (text === JSON.stringify(this.current)) return;
-    const { store } = this.physical;
-    if (!(await replaceDocument(store, LAYOUT_DOCUMENT, { expected: this.text, text }))) {
+    if (!(await this.physical.store.replaceDocument(LAYOUT_DOCUMENT, this.text, text))) {
       this.lost = true;
       throw new EngineError(
         'ENGINE_RUNNING',

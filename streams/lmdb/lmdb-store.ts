@@ -175,6 +175,16 @@ export class LmdbStore implements StateStore {
     await this.environment.write(() => this.documents.put(key, Buffer.from(text)), text.length);
   }
 
+  async replaceDocument(name: string, expected: string | undefined, text: string): Promise<boolean> {
+    const key = documentKey(name);
+    const stage = (): boolean => {
+      const found = this.documents.get(key)?.toString();
+      if (found === expected) this.documents.put(key, Buffer.from(text));
+      return found === expected || found === text;
+    };
+    return this.environment.write(stage, text.length);
+  }
+
   /** In several transactions; the head comes last, and a task without a head has no content. */
   async restore(id: TaskId, content: TaskContent): Promise<void> {
     const task = this.taskOrNew(id);

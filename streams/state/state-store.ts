@@ -146,9 +146,9 @@ export interface StateStore {
   /**
    * Writes a document where it says `expected`, in one step; undefined: where there is none. False, with nothing changed,
    * where it says something else. True where it says `text` already: an earlier try's reply was lost. So two writers never
-   * both succeed, as long as no two write the same text. Absent: one process has the store to itself (replace-document.ts).
+   * both succeed, as long as no two write the same text.
    */
-  replaceDocument?(name: string, expected: string | undefined, text: string): Promise<boolean>;
+  replaceDocument(name: string, expected: string | undefined, text: string): Promise<boolean>;
 
   /**
    * Replaces everything a task has, reading rows to their end before timers. Used by snapshot import, migration and

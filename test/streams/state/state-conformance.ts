@@ -7,7 +7,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isEngineError } from '../../../schemas/errors.js';
 import type { EventLog, OutgoingRecord } from '../../../streams/log/event-log.js';
-import { replaceDocument } from '../../../streams/state/replace-document.js';
 import type { Commit, PrefetchRequest, StateStore, TaskId, TimerEntry } from '../../../streams/state/state-store.js';
 
 export interface StoreHarness {
@@ -342,7 +341,7 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
 
     it('replaces a document only where it says what is expected', async () => {
       const replace = (expected: string | undefined, text: string): Promise<boolean> =>
-        replaceDocument(store, 'layout', { expected, text });
+        store.replaceDocument('layout', expected, text);
       expect(await replace('a', 'b')).toBe(false);
       expect(await store.readDocument('layout')).toBeUndefined();
       expect(await replace(undefined, 'a')).toBe(true);
@@ -352,8 +351,6 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
       expect(await replace('', 'c')).toBe(false);
       await reopen();
       expect(await store.readDocument('layout')).toBe('a');
-      // Those of one process must not overlap where the store has no step of its own.
-      if (store.replaceDocument === undefined) return;
       const texts = ['ü🙂', 'x', 'y'];
       const outcomes = await Promise.all(texts.map((text) => replace('a', text)));
       expect(outcomes.filter((isDone) => isDone)).toHaveLength(1);
