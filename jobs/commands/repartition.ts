@@ -34,7 +34,16 @@ const COMMAND = 'repartition';
 export async function runRepartition(context: CommandContext, options: RepartitionCommandOptions): Promise<void> {
   const config = configOf(options);
   const { storage, partitions } = config.streams;
-  if (storage === 'distributed') return onServers(context, options, config);
+  if (storage === 'distributed') await onServers(context, options, config);
+  else await onDirectoryOrHolder(context, options, config);
+  context.terminal.say(`from now on streams.partitions is ${partitions} for this engine: say so in its configuration`);
+}
+
+async function onDirectoryOrHolder(
+  context: CommandContext,
+  options: DataOptions,
+  config: FreshetConfig,
+): Promise<void> {
   if (!existsSync(options.data)) {
     throw new EngineError('NOT_FOUND', `There is no data directory '${options.data}'. Name one with --data DIR.`);
   }
@@ -42,9 +51,8 @@ export async function runRepartition(context: CommandContext, options: Repartiti
     await onDirectory(context, options, config);
   } catch (error) {
     if (!isEngineError(error, 'DATA_DIRECTORY_LOCKED')) throw error;
-    await askHolder(context, options, { name: COMMAND, args: { partitions }, error });
+    await askHolder(context, options, { name: COMMAND, args: { partitions: config.streams.partitions }, error });
   }
-  context.terminal.say(`from now on streams.partitions is ${partitions} for this engine: say so in its configuration`);
 }
 
 function configOf(options: RepartitionCommandOptions): FreshetConfig {
