@@ -51,7 +51,7 @@ export class ItemVectorTable {
     this.dimensions = options.dimensions;
     this.itemsMax = options.itemsMax ?? ITEMS_MAX_DEFAULT;
     const capacity = Math.min(ITEMS_AT_START, this.itemsMax);
-    this.allocate = options.allocate ?? ((length, held) => grown(held, new Float32Array(length)));
+    this.allocate = options.allocate ?? ((length, held) => copied(held, new Float32Array(length)));
     this.rows = this.allocate(capacity * this.dimensions, new Float32Array(0));
     this.versions = new Float64Array(capacity);
   }
@@ -182,7 +182,7 @@ export class ItemVectorTable {
     if (rows <= this.versions.length) return;
     const capacity = Math.min(this.itemsMax, Math.max(rows, this.versions.length * 2));
     this.rows = this.allocate(capacity * this.dimensions, this.rows);
-    this.versions = grown(this.versions, new Float64Array(capacity));
+    this.versions = copied(this.versions, new Float64Array(capacity));
   }
 }
 
@@ -234,7 +234,7 @@ function isFinite(vector: Float32Array | Buffer): boolean {
   return true;
 }
 
-function grown<A extends Float32Array | Float64Array>(from: A, into: A): A {
+function copied<A extends Float32Array | Float64Array>(from: A, into: A): A {
   into.set(from);
   return into;
 }

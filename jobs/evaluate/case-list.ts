@@ -9,7 +9,7 @@
 import type { Random } from '../../streams/random.js';
 import type { ModelQuery } from '../../serving/models/model.js';
 import type { TrainingSet } from '../../serving/models/training-set.js';
-import { grown } from '../../serving/tables/typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 /** Arrays the histories are stretches of. */
 export type Histories = Pick<TrainingSet, 'items' | 'times' | 'weights' | 'types' | 'hasTimes' | 'hasWeights'>;

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
 import { EngineError } from '../../schemas/errors.js';
 import type { TrainingSet } from '../../serving/models/training-set.js';
-import { grown } from '../../serving/tables/typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 import type { IdIndex } from '../train/interaction-table.js';
 import { CaseList } from './case-list.js';
 import type { Protocol } from './evaluation-schema.js';

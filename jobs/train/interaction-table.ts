@@ -10,7 +10,7 @@ import { INTERACTION_TYPES } from '../../schemas/records.js';
 import { EngineError } from '../../schemas/errors.js';
 import { DEFAULT_INTEREST_WEIGHTS, typeAt } from '../../operators/user/event-weights.js';
 import type { TrainingSet } from '../../serving/models/training-set.js';
-import { grown } from '../../serving/tables/typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 /** Ids to indexes, in order of first sight. */
 export class IdIndex {

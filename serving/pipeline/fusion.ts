@@ -14,7 +14,7 @@ import { Accumulator, TopN } from '../tables/top-n.js';
 import type { CandidateBuffer } from '../retrieval/source.js';
 import type { Slate } from './slate.js';
 import { NO_SOURCE } from './slate.js';
-import { grown } from '../tables/typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 export type FusionMode = 'rank' | 'mass';
 

@@ -15,7 +15,7 @@
 import type { ItemTables } from '../tables/item-tables.js';
 import type { SessionTable } from '../tables/session-table.js';
 import { Accumulator } from '../tables/top-n.js';
-import { grown } from '../tables/typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 import type { RetrievalRequest } from './request.js';
 import type { CandidateBuffer, RetrievalSource } from './source.js';
 

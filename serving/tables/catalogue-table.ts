@@ -7,7 +7,7 @@
 import type { ItemCatalogueState } from '../../schemas/records.js';
 import type { ItemInterner } from './item-interner.js';
 import { TopList } from './top-list.js';
-import { grown } from './typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 export interface CatalogueEntry {
   readonly title: string | null;

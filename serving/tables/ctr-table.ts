@@ -5,7 +5,7 @@ import type { CtrPrior } from '../../operators/item/ctr.js';
 import { CTR_HALF_LIFE_MS, CTR_PRIOR, smoothedCtr } from '../../operators/item/ctr.js';
 import { decayFactor } from '../../operators/decay.js';
 import type { ItemCtrState } from '../../schemas/records.js';
-import { grown } from './typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 export class CtrTable {
   private refTimes = new Float64Array(256);

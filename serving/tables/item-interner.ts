@@ -6,7 +6,7 @@
  * id breaks ties between equal scores, so rankings do not depend on the order in which items became known.
  */
 import { hash32 } from '../../schemas/ids.js';
-import { grown } from './typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 /** Answer for an item that is not known, or cannot be because the interner is full. */
 export const NO_ITEM = -1;

@@ -18,7 +18,7 @@ import type { PopularityTableConfig } from './popularity-table.js';
 import { PopularityTable } from './popularity-table.js';
 import type { SessionTableConfig } from './session-table.js';
 import { SessionTable } from './session-table.js';
-import { grown } from './typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 import type { VectorSearch } from './vector-search.js';
 import { VectorKernels } from './vector-kernels.js';
 import { ExactVectorSearch } from './vector-search.js';

@@ -5,7 +5,7 @@
  */
 import type { ItemNeighboursState } from '../../schemas/records.js';
 import type { ItemInterner } from './item-interner.js';
-import { grown } from './typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 const NO_ROW = -1;
 

@@ -10,7 +10,7 @@ import type { ItemPopularityState } from '../../schemas/records.js';
 import type { CatalogueTable } from './catalogue-table.js';
 import type { ItemInterner } from './item-interner.js';
 import { TopList } from './top-list.js';
-import { grown } from './typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 export interface PopularityTableConfig {
   readonly halfLivesMs?: readonly number[];

@@ -13,7 +13,7 @@ import { SESSION_BLOCKS, SESSIONS_PER_BLOCK } from '../../operators/item/session
 import type { ItemSessionsState } from '../../schemas/records.js';
 import type { ItemInterner } from './item-interner.js';
 import { SessionMap } from './session-map.js';
-import { grown } from './typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 export interface SessionTableConfig {
   /** Most sessions kept. */

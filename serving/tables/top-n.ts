@@ -3,7 +3,7 @@
  *
  * Order is score descending, then as `TieBreak` says; it is total, so the same offers in any order give the same list.
  */
-import { grown } from './typed-growth.js';
+import { grown } from '../../streams/typed-growth.js';
 
 /** Decides between equal scores; the item interner is one. */
 export interface TieBreak {

@@ -5,9 +5,10 @@
  *
  * A server reads such a block at a third of what the same rows cost as JSON, and no row is ever made of it here.
  */
+import { grown } from '../typed-growth.js';
 import { invariant } from '../../schemas/errors.js';
 import { ByteWriter } from './byte-writer.js';
-import { type Column, grown, IntegerColumn, LongColumn, type Utf8Slice } from './column.js';
+import { type Column, IntegerColumn, LongColumn, type Utf8Slice } from './column.js';
 import { TextColumn, WordColumn } from './text-column.js';
 
 export type Columns = Readonly<Record<string, Column>>;

@@ -6,6 +6,7 @@
  * A row that nobody put anything at has the type's default, and costs nothing. `count` rows from `row` on get the same value:
  * rows of one record share most of theirs. Columns grow; they are given up with their block.
  */
+import { grown } from '../typed-growth.js';
 import type { ByteWriter } from './byte-writer.js';
 
 /** UTF-8 from `start` to `end`. Read during the call alone. */
@@ -32,13 +33,6 @@ type Numbers = Int32Array | Uint32Array | Float64Array | Uint8Array;
 
 /** Rows that a column starts with room for. */
 const ROWS_EXPECTED = 1_024;
-
-/** At least `length` numbers, the new ones 0. */
-export function grown<T extends Numbers>(numbers: T, length: number): T {
-  const larger = new (numbers.constructor as new (length: number) => T)(Math.max(length, 2 * numbers.length));
-  larger.set(numbers);
-  return larger;
-}
 
 /**
  * Values of a fixed width, which lie in memory as they are sent: platforms are little-endian, and so is the format.

@@ -1,6 +1,7 @@
 /** Columns of columns: values that may be missing, lists, maps. Layouts follow ClickHouse's `SerializationNullable`, `SerializationArray` and `SerializationMap`. */
+import { grown } from '../typed-growth.js';
 import type { ByteWriter } from './byte-writer.js';
-import { type Column, grown } from './column.js';
+import type { Column } from './column.js';
 
 const ROWS_EXPECTED = 1_024;
 

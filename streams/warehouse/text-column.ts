@@ -1,6 +1,7 @@
 /** Columns of text: each value's own bytes, or numbers of a dictionary. */
+import { grown } from '../typed-growth.js';
 import type { ByteWriter } from './byte-writer.js';
-import { type Column, grown, type Utf8Slice } from './column.js';
+import type { Column, Utf8Slice } from './column.js';
 import { TextDictionary } from './text-dictionary.js';
 
 const ROWS_EXPECTED = 1_024;

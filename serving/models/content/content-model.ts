@@ -10,7 +10,7 @@
  * finish later, in order of arrival; `settled` waits for them.
  */
 import { EngineError } from '../../../schemas/errors.js';
-import { grown } from '../../tables/typed-growth.js';
+import { grown } from '../../../streams/typed-growth.js';
 import type { Calibration } from '../collaborative/calibration.js';
 import { scoreRows, topOf } from '../fitting.js';
 import type { ItemVectors, Model, ModelFiles, ModelQuery, ModelReason, NewItem, RankedItems } from '../model.js';

@@ -8,7 +8,7 @@
 import { EngineError } from '../../../schemas/errors.js';
 import type { ModelArtefact, ModelFiles, ModelReason, NewItem } from '../model.js';
 import { bytesOf, jsonBytes, readFloats, readJson } from '../model-files.js';
-import { grown } from '../../tables/typed-growth.js';
+import { grown } from '../../../streams/typed-growth.js';
 import type { Modality, ModalityProfile, WeightedHistory } from './modality.js';
 
 interface Scale {

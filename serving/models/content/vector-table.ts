@@ -7,7 +7,7 @@
  */
 import type { ModelArtefact, ModelFiles } from '../model.js';
 import { bytesOf, readFloats, readInts } from '../model-files.js';
-import { grown } from '../../tables/typed-growth.js';
+import { grown } from '../../../streams/typed-growth.js';
 import { normalize } from './encoders/encoder.js';
 
 export type Metric = 'cosine' | 'euclidean' | 'manhattan';
