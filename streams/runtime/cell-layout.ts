@@ -6,7 +6,7 @@ import { hash32 } from '../../schemas/ids.js';
 import type { AnyOperator } from './operator.js';
 
 /** Bits of a small integer: a row notes in single numbers what it knows of each operator's cell. */
-const OPERATORS_MAX = 30;
+export const OPERATORS_MAX = 30;
 
 export class CellLayout {
   readonly operators: readonly AnyOperator<unknown>[];

@@ -7,6 +7,7 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import { hash32 } from '../../schemas/ids.js';
+import { OPERATORS_MAX } from './cell-layout.js';
 import type { AnyOperator } from './operator.js';
 
 /** What the runtime must know about a decoded record. */
@@ -96,6 +97,9 @@ function stageFaults(stage: AnyStage): string[] {
   const at = `stage '${stage.name}'`;
   if (!NAME_PATTERN.test(stage.name)) faults.push(`${at}: a stage name is lower-case kebab, at most 63 characters`);
   if (stage.operators.length === 0) faults.push(`${at} has no operators`);
+  if (stage.operators.length > OPERATORS_MAX) {
+    faults.push(`${at} has ${stage.operators.length} operators, at most ${OPERATORS_MAX} are possible`);
+  }
   requireUnique(
     stage.operators.map((operator) => operator.name),
     `${at}: operator`,

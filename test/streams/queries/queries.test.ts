@@ -94,4 +94,11 @@ describe('a topology', () => {
       /lower-case kebab.*no operators.*dead-letter policy needs a topic/s,
     );
   });
+
+  it('refuses more operators in a stage than a row can note', () => {
+    const [operator] = countingStage().operators;
+    const many = Array.from({ length: 31 }, (_, i) => ({ ...operator!, name: `o${i}` }));
+    expect(() => buildTopology('t', [countingStage({ operators: many })])).toThrow(/31 operators, at most 30/);
+    expect(buildTopology('t', [countingStage({ operators: many.slice(1) })]).stages).toHaveLength(1);
+  });
 });
