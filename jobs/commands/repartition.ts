@@ -14,6 +14,7 @@ import { TOPICS, topicName } from '../../schemas/topics.js';
 import { readLayout } from '../../streams/generations/layout.js';
 import type { Random } from '../../streams/random.js';
 import { repartition } from '../../streams/transfer/repartition.js';
+import type { RepartitionResult } from '../../streams/transfer/repartition.js';
 import type { FreshetConfig } from '../config.js';
 import { askHolder } from '../engine/admin.js';
 import type { EngineCommand } from '../engine/admin.js';
@@ -76,8 +77,7 @@ async function onDirectory(context: CommandContext, options: DataOptions, config
       onProgress: (text) => terminal.progress(text),
     }),
   );
-  const seconds = (clock.monotonic() - start) / 1_000;
-  terminal.result({ before, partitions, moved: moved !== undefined, ...moved, seconds });
+  terminal.result(outcomeOf(before, partitions, moved, clock.monotonic() - start));
 }
 
 async function onServers(context: CommandContext, options: DataOptions, config: FreshetConfig): Promise<void> {
@@ -99,8 +99,11 @@ async function onServers(context: CommandContext, options: DataOptions, config: 
     });
     return [from, done] as const;
   });
-  const seconds = (clock.monotonic() - start) / 1_000;
-  terminal.result({ before, partitions, moved: moved !== undefined, ...moved, seconds });
+  terminal.result(outcomeOf(before, partitions, moved, clock.monotonic() - start));
+}
+
+function outcomeOf(before: number, partitions: number, moved: RepartitionResult | undefined, tookMs: number) {
+  return { before, partitions, moved: moved !== undefined, ...moved, seconds: tookMs / 1_000 };
 }
 
 function sayWaiting({ terminal }: CommandContext, before: number, partitions: number): void {
@@ -183,8 +186,7 @@ export function createRepartitionCommand(parts: {
         onInForce: () => changeOver(engine),
       };
       const moved = before === partitions ? undefined : await whileHeld(engine, () => repartition(physical, plan));
-      const seconds = (clock.monotonic() - start) / 1_000;
-      output.result({ before, partitions, moved: moved !== undefined, ...moved, seconds });
+      output.result(outcomeOf(before, partitions, moved, clock.monotonic() - start));
     },
   };
 }

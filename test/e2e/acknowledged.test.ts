@@ -6,7 +6,7 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
 import { countBy } from './data-sets.js';
-import { killAll, removeTemporaryDirectories, startUp, temporaryDirectory } from './freshet.js';
+import { killAll, removeTemporaryDirectories, startUp, temporaryDirectory, untilProcessed } from './freshet.js';
 import type { UpProcess } from './freshet.js';
 import { inspect, interactionsOf } from './inspect.js';
 import { Producer } from './producer.js';
@@ -41,7 +41,7 @@ describe('acknowledged events', () => {
     await up.process.kill();
 
     const last = await startUp(data);
-    await until('the stages', async () => (await lagOf(last.url)) === 0);
+    await untilProcessed(last.url);
     expect((await last.process.stop()).code).toBe(0);
     const expected = new Map(producers.flatMap((producer) => [...producer.byUser()]));
     expect(acknowledged()).toBeGreaterThan(50);
@@ -57,9 +57,4 @@ describe('acknowledged events', () => {
 
 async function postUntilDead(producer: Producer, { process, url }: UpProcess, count: () => number): Promise<void> {
   while (process.end === undefined) await producer.post(url, count());
-}
-
-async function lagOf(url: string): Promise<number> {
-  const { lag } = (await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } };
-  return lag.stream;
 }

@@ -6,9 +6,15 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { encodeRecord } from '../../schemas/codec.js';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
-import { killAll, removeTemporaryDirectories, runFreshet, startUp, temporaryDirectory } from './freshet.js';
+import {
+  killAll,
+  removeTemporaryDirectories,
+  runFreshet,
+  startUp,
+  temporaryDirectory,
+  untilProcessed,
+} from './freshet.js';
 import { inspect, interactionsOf } from './inspect.js';
-import { until } from './until.js';
 
 afterEach(killAll);
 afterAll(removeTemporaryDirectories);
@@ -152,10 +158,7 @@ describe('damaged bytes in the log', () => {
     });
 
     const { url, process } = await startUp(data);
-    await until(
-      'the stages',
-      async () => ((await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } }).lag.stream === 0,
-    );
+    await untilProcessed(url);
     const listed = await runFreshet('dead-letters', 'list', '--data', data);
     const letters = listed.stdout
       .trim()

@@ -7,7 +7,7 @@ import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { countBy } from './data-sets.js';
-import { killAll, removeTemporaryDirectories, startUp, temporaryDirectory } from './freshet.js';
+import { killAll, removeTemporaryDirectories, startUp, temporaryDirectory, untilProcessed } from './freshet.js';
 import { inspect, interactionsOf } from './inspect.js';
 import { Producer } from './producer.js';
 import { until } from './until.js';
@@ -70,11 +70,7 @@ describe('an engine whose disk is full', () => {
 
     rmSync(ballast);
     await until('writes to be taken again', () => producer.post(url, 60));
-    await until(
-      'the stages',
-      async () => ((await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } }).lag.stream === 0,
-      30_000,
-    );
+    await untilProcessed(url, 30_000);
     expect(producer.acknowledged.size).toBeGreaterThan(acknowledgedWhileFull);
     expect((await process.stop()).code).toBe(0);
     const users = await inspect(data, (inspection) => inspection.users());

@@ -119,9 +119,12 @@ export interface TaskDigest {
   readonly hash: string;
 }
 
-export async function digestOf(data: string): Promise<Readonly<Record<string, TaskDigest>>> {
-  return (await resultOf<{ tasks: Record<string, TaskDigest> }>('state', 'digest', '--data', data)).tasks;
+export async function digestOf(data: string, ...args: string[]): Promise<Readonly<Record<string, TaskDigest>>> {
+  return (await resultOf<{ tasks: Record<string, TaskDigest> }>('state', 'digest', '--data', data, ...args)).tasks;
 }
+
+/** Arguments of an engine with so many. */
+export const partitions = (count: number): string[] => ['--set', `streams.partitions=${count}`];
 
 export interface UpProcess {
   readonly process: FreshetProcess;
@@ -137,6 +140,15 @@ export async function startUp(data: string, ...args: string[]): Promise<UpProces
   const url = (await process.says(/page\s+(http:\/\/\S+)\//, START_MS_MAX))[1]!;
   await until('/readyz', async () => (await fetch(`${url}/readyz`)).ok, START_MS_MAX);
   return { process, url };
+}
+
+/** Resolves when both stages are through with what was published. */
+export async function untilProcessed(url: string, deadlineMs?: number): Promise<void> {
+  const look = async (): Promise<boolean> => {
+    const { lag } = (await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } };
+    return lag.stream === 0;
+  };
+  await until('the stages', look, deadlineMs);
 }
 
 const directories: string[] = [];

@@ -2,24 +2,25 @@
  * The number of partitions changed while `up` holds the directory, under load: what was acknowledged is counted once, reads and
  * open feeds go on, and the state is that of an engine that always had the new number.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
 import { connectFeed } from '../harness/feed-client.js';
-import { countBy } from './data-sets.js';
+import { importOfClicks } from './click-file.js';
+import { requireCountedOnce } from './counted-once.js';
 import {
+  digestOf,
   FreshetProcess,
   killAll,
+  partitions,
   removeTemporaryDirectories,
   resultOf,
   runFreshet,
   startUp,
   temporaryDirectory,
+  untilProcessed,
 } from './freshet.js';
-import type { TaskDigest, UpProcess } from './freshet.js';
-import { inspect, interactionsOf } from './inspect.js';
+import type { UpProcess } from './freshet.js';
 import { differingTasks } from './kill-runs.js';
 import { Load } from './load.js';
 import { Producer } from './producer.js';
@@ -33,8 +34,6 @@ const KILLS = 3;
 const LIFE_MS_MAX = 1_500;
 /** Nobody's timers are due by the clock before then, so that no tick moves the state. */
 const FUTURE_MS = 2_000_000_000_000;
-
-const partitions = (count: number): string[] => ['--set', `streams.partitions=${count}`];
 
 describe('freshet repartition of an engine that is up', () => {
   afterEach(killAll);
@@ -70,18 +69,15 @@ describe('freshet repartition of an engine that is up', () => {
 
     const refused = await runFreshet('state', 'digest', '--data', data, ...partitions(4));
     expect(refused.stderr).toContain('TOPIC_MISMATCH');
-    expect(Object.keys(await digestsOf(data, 6))).toHaveLength(12);
+    expect(Object.keys(await digestOf(data, ...partitions(6)))).toHaveLength(12);
   });
 
   it('leads to the state of an engine that always had so many', { timeout: 300_000 }, async () => {
-    const files = temporaryDirectory();
     const rows = Array.from({ length: 4_000 }, (_, i) => {
       const visit = Math.floor(i / 1_000);
       return `u${i % 250},s${i % 250}-${visit},i${(i * 7 + visit) % 90},${FUTURE_MS + i * 3_000}`;
     });
-    writeFileSync(join(files, 'clicks.csv'), ['user,session,item,at', ...rows].join('\n'));
-    writeFileSync(join(files, 'clicks.yaml'), MAPPING);
-    const importing = ['import', join(files, 'clicks.csv'), '--mapping', join(files, 'clicks.yaml')];
+    const importing = importOfClicks(rows);
     const always = temporaryDirectory();
     await resultOf(...importing, '--data', always, ...partitions(7));
 
@@ -94,7 +90,9 @@ describe('freshet repartition of an engine that is up', () => {
     await resultOf('repartition', '--data', data, '--partitions', '7');
     await resultOf(...importing, '--data', data);
     expect((await up.process.stop()).code).toBe(0);
-    expect(differingTasks(await digestsOf(always, 7), await digestsOf(data, 7), ['users'])).toEqual([]);
+    expect(
+      differingTasks(await digestOf(always, ...partitions(7)), await digestOf(data, ...partitions(7)), ['users']),
+    ).toEqual([]);
   });
 
   it(
@@ -140,46 +138,8 @@ describe('freshet repartition of an engine that is up', () => {
   );
 });
 
-const MAPPING = `name: clicks
-format: csv
-interaction:
-  userId: user
-  sessionId: session
-  itemId: item
-  ts: { column: at, unit: ms }
-  type: { constant: click }
-`;
-
-async function digestsOf(data: string, count: number): Promise<Record<string, TaskDigest>> {
-  const digest = await resultOf<{ tasks: Record<string, TaskDigest> }>(
-    'state',
-    'digest',
-    '--data',
-    data,
-    ...partitions(count),
-  );
-  return digest.tasks;
-}
-
-/** Every acknowledged event in the state of its person, and in one of that person's sessions, once. */
-async function requireCountedOnce(data: string, expected: ReadonlyMap<string, number>): Promise<void> {
-  await inspect(data, async (inspection) => {
-    expect(countBy(await inspection.users(), ({ key }) => key, interactionsOf)).toEqual(expected);
-    const sessions = [...(await inspection.sessions()).values()];
-    const byUser = countBy(
-      sessions,
-      ({ userId }) => userId,
-      ({ interactions }) => interactions,
-    );
-    expect(byUser).toEqual(expected);
-  });
-}
-
 async function stopDrained({ process, url }: UpProcess): Promise<void> {
-  await until('the stages', async () => {
-    const { lag } = (await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } };
-    return lag.stream === 0;
-  });
+  await untilProcessed(url);
   expect((await process.stop()).code).toBe(0);
 }
 

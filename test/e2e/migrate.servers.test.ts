@@ -16,7 +16,6 @@ import {
   runFreshet,
   temporaryDirectory,
 } from './freshet.js';
-import type { TaskDigest } from './freshet.js';
 
 const ROWS = 6_000;
 const MAPPING = `name: clicks
@@ -49,9 +48,9 @@ describeWithKafka('migrate', () => {
       await killed.kill();
       expect(await resultOf('migrate', ...servers)).toMatchObject({ digestsEqual: true });
 
-      const distributed = [...servers, '--set', 'streams.storage=distributed'];
-      const digest = async (): Promise<unknown> =>
-        (await resultOf<{ tasks: Record<string, TaskDigest> }>('state', 'digest', ...distributed)).tasks;
+      const onServers = ['--config', config, '--set', 'streams.storage=distributed'];
+      const distributed = ['--data', data, ...onServers];
+      const digest = (): Promise<unknown> => digestOf(data, ...onServers);
       expect(await digest()).toEqual(before);
       const again = await runFreshet('migrate', ...servers);
       expect(again.stderr).toContain('MANIFEST_MISMATCH: The target is not empty');

@@ -2,52 +2,39 @@
  * The number of partitions changed between two parts of a file and between two runs of an edge, the command killed again and
  * again: the state is that of an engine that always had the new number, and what was acknowledged is counted once.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
+import { importOfClicks } from './click-file.js';
 import { findMiscounts } from './click-ledger.js';
 import type { Click } from './click-ledger.js';
-import { countBy } from './data-sets.js';
+import { requireCountedOnce } from './counted-once.js';
 import {
+  digestOf,
   FreshetProcess,
   killAll,
+  partitions,
   removeTemporaryDirectories,
   resultOf,
   runFreshet,
   startUp,
   temporaryDirectory,
+  untilProcessed,
 } from './freshet.js';
-import type { TaskDigest } from './freshet.js';
-import { inspect, interactionsOf } from './inspect.js';
 import { differingTasks } from './kill-runs.js';
 import { Producer } from './producer.js';
-import { until } from './until.js';
 
 const CLICKS = 6_000;
 const FIRST_PART = 3_500;
 const KILLS = 2;
 /** About as long as the whole command takes. */
 const LIFE_MS_MAX = 1_500;
-const MAPPING = `name: clicks
-format: csv
-interaction:
-  userId: user
-  sessionId: session
-  itemId: item
-  ts: { column: at, unit: ms }
-  type: { constant: click }
-`;
-
-const partitions = (count: number): string[] => ['--set', `streams.partitions=${count}`];
 
 describe('freshet repartition', () => {
   afterEach(killAll);
   afterAll(removeTemporaryDirectories);
 
   it('leads to the state of an engine that always had so many, killed or not', { timeout: 300_000 }, async () => {
-    const files = temporaryDirectory();
     const clicks = Array.from({ length: CLICKS }, (_, i): Click => {
       const visit = Math.floor(i / 1_200);
       return {
@@ -58,9 +45,7 @@ describe('freshet repartition', () => {
       };
     });
     const rows = clicks.map(({ user, session, item, ts }) => `${user},${session},${item},${ts}`);
-    writeFileSync(join(files, 'clicks.csv'), ['user,session,item,at', ...rows].join('\n'));
-    writeFileSync(join(files, 'clicks.yaml'), MAPPING);
-    const importing = ['import', join(files, 'clicks.csv'), '--mapping', join(files, 'clicks.yaml')];
+    const importing = importOfClicks(rows);
 
     const always = temporaryDirectory();
     await resultOf(...importing, '--data', always, ...partitions(7));
@@ -71,12 +56,9 @@ describe('freshet repartition', () => {
 
     expect(await repartitionUnderKills(moved, 7)).toBeGreaterThan(0);
     await resultOf(...importing, '--data', moved, ...partitions(7));
-    const digests = async (data: string): Promise<Record<string, TaskDigest>> =>
-      (await resultOf<{ tasks: Record<string, TaskDigest> }>('state', 'digest', '--data', data, ...partitions(7)))
-        .tasks;
-    const found = await digests(moved);
+    const found = await digestOf(moved, ...partitions(7));
     expect(Object.keys(found)).toHaveLength(14);
-    expect(differingTasks(await digests(always), found, ['users'])).toEqual([]);
+    expect(differingTasks(await digestOf(always, ...partitions(7)), found, ['users'])).toEqual([]);
     expect(await findMiscounts(moved, clicks)).toEqual([]);
     // There is nothing to be done twice.
     const again = await resultOf('repartition', '--data', moved, ...partitions(7));
@@ -97,21 +79,11 @@ describe('freshet repartition', () => {
       await up.process.kill();
     }
     const up = await startUp(data, ...partitions(5));
-    await until('the stages', async () => (await lagOf(up.url)) === 0);
+    await untilProcessed(up.url);
     expect((await up.process.stop()).code).toBe(0);
     const generations = versions.map((version) => Number(version.split('-')[0]));
     expect(generations).toEqual([...new Set(generations)].sort((left, right) => left - right));
-    await inspect(data, async (inspection) => {
-      expect(countBy(await inspection.users(), ({ key }) => key, interactionsOf)).toEqual(producer.byUser());
-      const sessions = [...(await inspection.sessions()).values()];
-      expect(
-        countBy(
-          sessions,
-          ({ userId }) => userId,
-          ({ interactions }) => interactions,
-        ),
-      ).toEqual(producer.byUser());
-    });
+    await requireCountedOnce(data, producer.byUser());
   });
 });
 
@@ -131,11 +103,6 @@ async function repartitionUnderKills(data: string, count: number): Promise<numbe
   }
   expect(await resultOf(...command.slice(0, -1))).toMatchObject({ partitions: count });
   return kills;
-}
-
-async function lagOf(url: string): Promise<number> {
-  const { lag } = (await (await fetch(`${url}/v1/status`)).json()) as { lag: { stream: number } };
-  return lag.stream;
 }
 
 /** Of a recommendation for a user. */
