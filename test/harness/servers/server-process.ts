@@ -85,16 +85,25 @@ export class ServerProcess {
     }
   }
 
-  /** SIGTERM, and SIGKILL for what does not go. Idempotent. */
+  /** SIGTERM, and SIGKILL for what does not go, which is said. Idempotent. */
   async stop(): Promise<void> {
     if (this.isRunning) this.signal('SIGTERM');
-    const timer = systemClock.setTimer(STOP_MS_MAX, () => this.signal('SIGKILL'));
-    await this.exited;
+    const timer = systemClock.setTimer(STOP_MS_MAX, () => {
+      process.stderr.write(`${this.command.name} did not end by itself in ${STOP_MS_MAX / 1_000} s\n`);
+      this.signal('SIGKILL');
+    });
+    await this.gone();
     timer.cancel();
   }
 
   async kill(): Promise<void> {
     if (this.isRunning) this.signal('SIGKILL');
+    await this.gone();
+  }
+
+  /** A server does not keep its starter alive; waiting for its end does, or the starter would end without a word. */
+  private async gone(): Promise<void> {
+    if (this.isRunning) this.child.ref();
     await this.exited;
   }
 

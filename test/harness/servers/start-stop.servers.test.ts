@@ -1,7 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { describeWithKafka, describeWithRedis } from './needs.js';
 import { startKafka } from './kafka.js';
@@ -57,6 +59,22 @@ describe('a bound server', () => {
     await expect.poll(() => worksIn(pid, directory)).toBe(false);
     removeServerDirectory(directory);
     rmSync(join(script, '..'), { recursive: true });
+  });
+
+  it('is waited for until it is gone by a starter that has nothing else to do', async () => {
+    const directory = createServerDirectory('last');
+    const outfile = join(directory, 'starter.mjs');
+    const contents = `
+      import { ServerProcess } from './server-process.ts';
+      const { directory } = ${JSON.stringify({ directory })};
+      const server = ServerProcess.start({ name: 'sleeper', program: 'sleep', args: ['600'], directory });
+      await server.kill();
+      console.log('gone');`;
+    const stdin = { contents, resolveDir: import.meta.dirname, loader: 'ts' as const };
+    await build({ stdin, outfile, bundle: true, platform: 'node', format: 'esm', logLevel: 'warning' });
+    const { stdout } = await promisify(execFile)(process.execPath, [outfile]);
+    expect(stdout).toBe('gone\n');
+    removeServerDirectory(directory);
   });
 });
 
