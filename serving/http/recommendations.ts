@@ -202,7 +202,7 @@ export class Recommendations {
       ts: clock.now(),
       context: { device, country, region, latitude, longitude, weather, language },
     });
-    writer.append([record]).catch((error: unknown) => {
+    writer.appendSoon([record]).catch((error: unknown) => {
       droppedTotal.inc();
       logger.debug('a served impression was dropped', { error });
     });
