@@ -3,7 +3,8 @@
  * ClickHouse's HTTP interface and stored, with the ledger that keeps a block from being stored twice.
  *
  * The log is in memory and filled before with the simulator's mix; the warehouse is the embedded one in a new directory, or the
- * server that `--set warehouse.url=…` names. Measured is from opening the tables until nothing is left to store; what is there
+ * server that `--set warehouse.url=…` names. Measured is from opening the tables until nothing is left to store; the last blocks,
+ * which nothing fills any more, are stored as soon as all was read instead of after `warehouse.blockWaitMs`. What is there
  * afterwards is counted by SQL and must be every row once, also when the database was killed meanwhile: `--kills 20` does it at
  * places spread over the run, each after a pause drawn from the seed, so that it falls into any step of an insert.
  */
@@ -14,6 +15,7 @@ import { EngineError } from '../../schemas/errors.js';
 import { TOPICS, topicName } from '../../schemas/topics.js';
 import { engineTopics } from '../../operators/engine-topology.js';
 import { MemoryLog } from '../../streams/memory/memory-log.js';
+import { createMetrics, type Metrics } from '../../streams/metrics.js';
 import { seededRandom } from '../../streams/random.js';
 import type { Warehouse } from '../../streams/warehouse/warehouse.js';
 import type { CommandContext } from '../commands/command.js';
@@ -54,8 +56,9 @@ export async function runSink(context: CommandContext, options: SinkBenchOptions
   const onProcess = (id: number): void => void (pid = id);
   const warehouse = await openWarehouse({ ...place, retentionDays, memoryBytes, server: settings, onProcess });
   try {
+    const metrics = createMetrics({ namespace: NAMESPACE, includeProcess: false });
     const follower = new WarehouseFollower({
-      ...{ namespace: NAMESPACE, clock, logger, blockRows, blockWaitMs },
+      ...{ namespace: NAMESPACE, clock, logger, metrics, blockRows, blockWaitMs },
       topicGenerations: () => [{ log, identity: log.identity }],
       flushed: () => Promise.resolve(),
       pseudonyms: await openPseudonyms(directory, random),
@@ -64,12 +67,17 @@ export async function runSink(context: CommandContext, options: SinkBenchOptions
     const before = cpuSecondsOf(pid);
     const pauses = seededRandom(options.seed).stream('kills');
     let kills = 0;
+    let isRead = false;
     const cost = await measure(clock, async () => {
       follower.start();
       const logged = (await log.bounds(topicName(NAMESPACE, TOPICS.userEvents), 0)).end;
       for (;;) {
         const { records } = await follower.lag();
         if (records === 0) break;
+        if (!isRead && rowsMade(metrics) >= expected) {
+          isRead = true;
+          follower.refollow();
+        }
         const due = options.kills * (1 - (records ?? Infinity) / (logged * streams.partitions * TABLES.length));
         if (kills < due && pid !== undefined) {
           await clock.sleep(pauses.int(PAUSE_MS_MAX));
@@ -108,6 +116,12 @@ async function fill(log: MemoryLog, { interactions, seed }: SinkBenchOptions): P
   const topic = topicName(NAMESPACE, TOPICS.userEvents);
   while (mix.counts.interactions < interactions) await log.append(topic, mix.nextBatch());
   return mix.counts.interactions + mix.counts.impressions * SLATE_LENGTH;
+}
+
+/** Rows that are stored or in a block. */
+function rowsMade(metrics: Metrics): number {
+  const counts = metrics.samples().filter(({ name }) => /_warehouse_(rows_total|buffered_rows)$/.test(name));
+  return counts.reduce((sum, { value }) => sum + value, 0);
 }
 
 /** Without FINAL: what a merge would hide counts. */
