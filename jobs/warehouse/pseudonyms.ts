@@ -12,10 +12,10 @@ import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../../schemas/errors.js';
 import type { Random } from '../../streams/random.js';
-import type { Utf8Slice } from '../../streams/warehouse/column.js';
 import { TextDictionary } from '../../streams/warehouse/text-dictionary.js';
+import { copySlice, type Utf8Slice } from '../../streams/warehouse/utf8-slice.js';
 
-/** The 16 bytes of each UUID; not to be changed. */
+/** The 16 bytes of each UUID: not to be changed, and read before the next one is asked for. */
 export interface Pseudonyms {
   /** Of a user id or an anonymous id: they share one space, as they do in the log. */
   user(id: Utf8Slice): Uint8Array;
@@ -35,6 +35,8 @@ const CACHED_SESSIONS_MAX = 5_000;
 const BLOCK_BYTES = 64;
 const HASH_BYTES = 32;
 const UUID_BYTES = 16;
+/** Longer ones are rare. */
+const HEAD_BYTES_MAX = 512;
 
 /**
  * Reads the key of a data directory, or makes it. Safe when several processes start together: one key wins.
@@ -81,7 +83,7 @@ class RecentPseudonyms {
     const index = recent.ids.add(id);
     const known = recent.made[index];
     if (known !== undefined) return known;
-    const made = this.older.made[this.older.ids.find(id)] ?? this.keyed.uuidOf(id);
+    const made = this.older.made[this.older.ids.find(id)] ?? this.keyed.uuidOf(id).slice();
     recent.made.push(made);
     if (recent.made.length >= this.most) {
       this.older = recent;
@@ -102,12 +104,11 @@ class IdPair {
   private bytes = Buffer.alloc(512);
 
   join(first: Utf8Slice, second: Utf8Slice): Utf8Slice {
-    const middle = first.end - first.start;
-    const end = middle + 1 + second.end - second.start;
+    const end = first.end - first.start + 1 + second.end - second.start;
     if (end > this.bytes.length) this.bytes = Buffer.alloc(2 * end);
-    first.bytes.copy(this.bytes, 0, first.start, first.end);
+    const middle = copySlice(first, this.bytes, 0);
     this.bytes[middle] = 0;
-    second.bytes.copy(this.bytes, middle + 1, second.start, second.end);
+    copySlice(second, this.bytes, middle + 1);
     return { bytes: this.bytes, start: 0, end };
   }
 }
@@ -118,8 +119,11 @@ class IdPair {
  */
 class KeyedHash {
   private inner: Buffer;
+  /** The first bytes of `inner`, by their number: at most HEAD_BYTES_MAX of them. */
+  private readonly heads = new Map<number, Uint8Array>();
   private readonly prefixBytes: number;
   private readonly outer = Buffer.alloc(BLOCK_BYTES + HASH_BYTES);
+  private readonly made = new Uint8Array(UUID_BYTES);
 
   /** @param key at most a block */
   constructor(key: Uint8Array, domain: string) {
@@ -131,18 +135,35 @@ class KeyedHash {
     this.prefixBytes = BLOCK_BYTES + this.inner.write(`${domain}\0`, BLOCK_BYTES, 'latin1');
   }
 
-  /** The version and variant digits are fixed, 122 bits of the hash stay. */
-  uuidOf({ bytes, start, end }: Utf8Slice): Uint8Array {
-    const length = this.prefixBytes + end - start;
-    if (length > this.inner.length) this.inner = Buffer.concat([this.inner], 2 * length);
-    bytes.copy(this.inner, this.prefixBytes, start, end);
+  /** The version and variant digits are fixed, 122 bits of the hash stay. Valid until the next one. */
+  uuidOf(id: Utf8Slice): Uint8Array {
+    const length = this.prefixBytes + id.end - id.start;
+    if (length > this.inner.length) this.grow(2 * length);
+    copySlice(id, this.inner, this.prefixBytes);
     // As text: a buffer of the runtime's own costs three times as much as the hashing.
-    this.outer.write(hash('sha256', this.inner.subarray(0, length), 'binary'), BLOCK_BYTES, 'latin1');
-    const uuid = Buffer.allocUnsafe(UUID_BYTES);
-    uuid.write(hash('sha256', this.outer, 'binary'), 'latin1');
+    this.outer.write(hash('sha256', this.headOf(length), 'binary'), BLOCK_BYTES, 'latin1');
+    const made = hash('sha256', this.outer, 'binary');
+    const uuid = this.made;
+    for (let i = 0; i < UUID_BYTES; i++) uuid[i] = made.charCodeAt(i);
     uuid[6] = (uuid[6]! & 0x0f) | 0x80;
     uuid[8] = (uuid[8]! & 0x0f) | 0xa0;
     return uuid;
+  }
+
+  /** Ids have few lengths, and an array for each hash costs a tenth of it. */
+  private headOf(length: number): Uint8Array {
+    if (length > HEAD_BYTES_MAX) return this.inner.subarray(0, length);
+    let head = this.heads.get(length);
+    if (head === undefined) {
+      head = this.inner.subarray(0, length);
+      this.heads.set(length, head);
+    }
+    return head;
+  }
+
+  private grow(length: number): void {
+    this.inner = Buffer.concat([this.inner], length);
+    this.heads.clear();
   }
 }
 

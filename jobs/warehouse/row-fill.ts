@@ -3,9 +3,10 @@
  * that the record's places point into. One object, moved from record to record.
  */
 import { TextCursor, type TextPlace } from '../../schemas/record-view.js';
-import type { Column, LongColumn, Utf8Slice, UuidColumn } from '../../streams/warehouse/column.js';
+import type { Column, LongColumn, UuidColumn } from '../../streams/warehouse/column.js';
 import type { ListColumn, MapColumn, NullableColumn } from '../../streams/warehouse/nested-column.js';
 import type { TextColumn, WordColumn } from '../../streams/warehouse/text-column.js';
+import type { Utf8Slice } from '../../streams/warehouse/utf8-slice.js';
 import type { Pseudonyms } from './pseudonyms.js';
 
 /** What DateTime64 can hold; a time outside would get the whole row refused. */

@@ -10,7 +10,7 @@
 import { recordKindOf } from '../../schemas/codec.js';
 import { isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
-import type { EventLog, LogRecord } from '../../streams/log/event-log.js';
+import type { EventLog, LogRecord, ReadLimits } from '../../streams/log/event-log.js';
 import type { Logger } from '../../streams/logger.js';
 import type { Pull } from '../../streams/warehouse/sink-source.js';
 import type { TableMapping } from './rows.js';
@@ -26,12 +26,15 @@ export interface TableReaderOptions {
   readonly partitions: number;
   /** The topic came after one that was repartitioned: its partitions begin where offsets were then, not at 0. */
   readonly isSuccessor: boolean;
+  /** Offsets at whose multiples the sink ends a block. */
+  readonly blockRecords: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** A few ms of work. */
-const READ_LIMITS = { recordsMax: 200, bytesMax: 1 << 20 };
+/** Of one read: a few ms of work. */
+const READ_RECORDS_MAX = 200;
+const READ_BYTES_MAX = 1 << 20;
 /** Records without a row after which their offset is reported anyway. */
 const SKIPPED_RECORDS_MAX = 20_000;
 /** After an append: what follows within this time is read along with it. */
@@ -48,6 +51,7 @@ interface Cursor {
 
 export class TableReader {
   private readonly cursors: Cursor[] = [];
+  /** Partition that is read next. */
   private turn = 0;
   private hasNews = true;
   private wake: (() => void) | undefined;
@@ -137,12 +141,21 @@ export class TableReader {
     });
   }
 
-  /** One read, from the partition whose turn it is or the next one that has something. */
+  /**
+   * One read, from the partition whose turn it is or the next one that has something. A partition with a backlog is read
+   * up to the end of a block before the next one: blocks are full one after the other then, so that one is stored while
+   * the next is filled, and few are held.
+   */
   private async readTurn(): Promise<{ records: TableRecord[]; hasMore: boolean }> {
+    const { blockRecords } = this.options;
     for (let tried = 0; tried < this.cursors.length; tried++) {
-      const partition = this.turn++ % this.cursors.length;
+      const partition = this.turn;
       const cursor = this.cursors[partition]!;
-      const batch = await this.read(partition, cursor);
+      const ofBlock = blockRecords - (cursor.next % blockRecords);
+      const recordsMax = Math.min(READ_RECORDS_MAX, ofBlock);
+      const batch = await this.read(partition, cursor, { recordsMax, bytesMax: READ_BYTES_MAX });
+      const hasBacklog = batch.records.length >= recordsMax;
+      if (!hasBacklog || recordsMax === ofBlock) this.turn = (partition + 1) % this.cursors.length;
       if (batch.nextOffset > cursor.next) {
         return { records: this.take(partition, batch.records, batch.nextOffset), hasMore: true };
       }
@@ -153,10 +166,11 @@ export class TableReader {
   private async read(
     partition: number,
     cursor: Cursor,
+    limits: ReadLimits,
   ): Promise<{ records: readonly LogRecord[]; nextOffset: number }> {
     const { log, topic, logger, mapping } = this.options;
     try {
-      return await log.read(topic, partition, cursor.next, READ_LIMITS);
+      return await log.read(topic, partition, cursor.next, limits);
     } catch (error) {
       if (!isEngineError(error, 'OFFSET_OUT_OF_RANGE')) throw error;
       const { start, end } = await log.bounds(topic, partition);
@@ -168,7 +182,7 @@ export class TableReader {
       }
       // Ahead of a log that lost its end: wait until it is back at that offset.
       if (cursor.next >= end) return { records: [], nextOffset: cursor.next };
-      return log.read(topic, partition, cursor.next, READ_LIMITS);
+      return log.read(topic, partition, cursor.next, limits);
     }
   }
 

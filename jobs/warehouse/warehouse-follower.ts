@@ -221,12 +221,13 @@ export class WarehouseFollower {
     const streamName = `${topic}@${identity.slice(0, IDENTITY_DIGITS)}`;
     const { partitions } = log.topic(topic);
     const place = { log, topic, streamName, partitions, isSuccessor };
-    return new TableReader({ ...place, mapping, clock, logger: this.logger });
+    return new TableReader({ ...place, mapping, blockRecords: this.blockRows, clock, logger: this.logger });
   }
 
   private createSink(warehouse: Warehouse, mapping: TableMapping, reader: TableReader): WarehouseSink<TableRecord> {
     const { clock, metrics, flushed, pseudonyms } = this.options;
-    const { blockRows = BLOCK_ROWS, blockWaitMs = BLOCK_WAIT_MS } = this.options;
+    const { blockRows } = this;
+    const { blockWaitMs = BLOCK_WAIT_MS } = this.options;
     const { table } = mapping;
     const onTaken = ({ partition, offset }: SinkPlace): void => reader.noteTaken(partition, offset);
     const block = { mapping, pseudonyms, rowsMax: blockRows, logger: this.logger, onTaken };
@@ -257,6 +258,10 @@ export class WarehouseFollower {
   private async backOff(failures: number, signal: AbortSignal): Promise<void> {
     const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(failures, 10));
     if (!signal.aborted) await this.options.clock.sleep(delayMs, signal).catch(() => undefined);
+  }
+
+  private get blockRows(): number {
+    return this.options.blockRows ?? BLOCK_ROWS;
   }
 
   private get logger(): Logger {

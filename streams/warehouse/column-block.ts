@@ -8,8 +8,9 @@
 import { grown } from '../typed-growth.js';
 import { invariant } from '../../schemas/errors.js';
 import { ByteWriter } from './byte-writer.js';
-import { type Column, IntegerColumn, LongColumn, type Utf8Slice } from './column.js';
+import { type Column, IntegerColumn, LongColumn } from './column.js';
 import { TextColumn, WordColumn } from './text-column.js';
+import { sliceOf, type Utf8Slice } from './utf8-slice.js';
 
 export type Columns = Readonly<Record<string, Column>>;
 
@@ -127,8 +128,3 @@ export class ColumnBlock<C extends Columns = Columns> {
 }
 
 const outputIdOf = (output: number): string => (output === 0 ? '' : String(output));
-
-function sliceOf(text: string): Utf8Slice {
-  const bytes = Buffer.from(text, 'utf8');
-  return { bytes, start: 0, end: bytes.length };
-}

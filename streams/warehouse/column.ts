@@ -9,13 +9,6 @@
 import { grown } from '../typed-growth.js';
 import type { ByteWriter } from './byte-writer.js';
 
-/** UTF-8 from `start` to `end`. Read during the call alone. */
-export interface Utf8Slice {
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
-
 export interface Column {
   /** As ClickHouse writes it, such as `LowCardinality(String)`. */
   readonly type: string;

@@ -1,15 +1,14 @@
 /** Columns of text: each value's own bytes, or numbers of a dictionary. */
 import { grown } from '../typed-growth.js';
 import type { ByteWriter } from './byte-writer.js';
-import type { Column, Utf8Slice } from './column.js';
+import type { Column } from './column.js';
 import { TextDictionary } from './text-dictionary.js';
+import { copySlice, sliceOf, type Utf8Slice } from './utf8-slice.js';
 
 const ROWS_EXPECTED = 1_024;
 const TEXT_BYTES_EXPECTED = 16_384;
 /** Of a length. */
 const VARINT_BYTES_MAX = 5;
-/** Up to here a loop is cheaper than a call into the runtime. */
-const LOOPED_BYTES_MAX = 48;
 
 /** `String`: length and bytes of each value. */
 export class TextColumn implements Column {
@@ -30,9 +29,7 @@ export class TextColumn implements Column {
     let left = size;
     for (; left >= 0x80; left >>>= 7) bytes[at++] = (left & 0x7f) | 0x80;
     bytes[at++] = left;
-    if (size > LOOPED_BYTES_MAX) text.bytes.copy(bytes, at, text.start, text.end);
-    else for (let i = 0; i < size; i++) bytes[at + i] = text.bytes[text.start + i]!;
-    const width = at + size - from;
+    const width = copySlice(text, bytes, at) - from;
     for (let i = 1; i < count; i++) bytes.copyWithin(from + i * width, from, from + width);
     this.length = from + count * width;
     this.rows = row + count;
@@ -111,8 +108,7 @@ export class WordColumn implements Column {
   putSymbol(row: number, count: number, symbol: string): void {
     let number = this.symbols.get(symbol);
     if (number === undefined) {
-      const bytes = Buffer.from(symbol, 'utf8');
-      number = this.words.add({ bytes, start: 0, end: bytes.length });
+      number = this.words.add(sliceOf(symbol));
       this.symbols.set(symbol, number);
     }
     this.putNumber(row, count, number);

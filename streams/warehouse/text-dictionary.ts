@@ -3,7 +3,7 @@
  *
  * Open addressing with linear probing, at most half full; texts lie one behind the other in one buffer.
  */
-import type { Utf8Slice } from './column.js';
+import { copySlice, type Utf8Slice } from './utf8-slice.js';
 
 const SLOTS = 64;
 const TEXT_BYTES_EXPECTED = 1_024;
@@ -64,15 +64,15 @@ export class TextDictionary {
     }
   }
 
-  private append({ bytes, start, end }: Utf8Slice): void {
+  private append(text: Utf8Slice): void {
     const at = this.ends.at(-1) ?? 0;
-    const length = at + end - start;
+    const length = at + text.end - text.start;
     if (length > this.bytes.length) {
       const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.bytes.length));
       this.bytes.copy(larger, 0, 0, at);
       this.bytes = larger;
     }
-    bytes.copy(this.bytes, at, start, end);
+    copySlice(text, this.bytes, at);
     this.ends.push(length);
   }
 

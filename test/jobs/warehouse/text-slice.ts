@@ -1,6 +1,6 @@
 /** Text as columns and pseudonyms take it, and pseudonyms as a person reads them. */
 import type { Pseudonyms } from '../../../jobs/warehouse/pseudonyms.js';
-import type { Utf8Slice } from '../../../streams/warehouse/column.js';
+import type { Utf8Slice } from '../../../streams/warehouse/utf8-slice.js';
 import type { TextPseudonyms } from './row-model.js';
 
 /** Not at the beginning of its bytes, as in a record. */

@@ -26,7 +26,7 @@ describe('LogWriter', () => {
   beforeEach(async () => {
     clock = new ManualClock();
     log = new NotingLog(new MemoryLog({ clock }));
-    await log.createTopics([{ name: 'events', partitions: 1 }]);
+    await log.createTopics([{ name: 'events', partitions: 1, class: 'event' }]);
     writer = new LogWriter({ log, clock, topic: 'events', pendingBytesMax: 12 });
   });
 

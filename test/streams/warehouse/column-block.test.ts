@@ -13,10 +13,10 @@ import {
   FloatColumn,
   IntegerColumn,
   LongColumn,
-  type Utf8Slice,
   UuidColumn,
 } from '../../../streams/warehouse/column.js';
 import { ColumnBlock, type Columns } from '../../../streams/warehouse/column-block.js';
+import { sliceOf } from '../../../streams/warehouse/utf8-slice.js';
 import { ListColumn, MapColumn, NullableColumn } from '../../../streams/warehouse/nested-column.js';
 import { TextColumn, WordColumn } from '../../../streams/warehouse/text-column.js';
 import {
@@ -90,11 +90,6 @@ afterAll(async () => {
   await warehouse.close();
   await rm(directory, { recursive: true, force: true });
 });
-
-const sliceOf = (text: string): Utf8Slice => {
-  const bytes = Buffer.from(text, 'utf8');
-  return { bytes, start: 0, end: bytes.length };
-};
 
 const createColumns = () => ({
   text: new TextColumn(),
