@@ -78,7 +78,8 @@ export async function runSink(context: CommandContext, options: SinkBenchOptions
           isRead = true;
           follower.refollow();
         }
-        const due = options.kills * (1 - (records ?? Infinity) / (logged * streams.partitions * TABLES.length));
+        const stored = 1 - (records ?? Infinity) / (logged * streams.partitions * TABLES.length);
+        const due = (options.kills + 1) * stored;
         if (kills < due && pid !== undefined) {
           await clock.sleep(pauses.int(PAUSE_MS_MAX));
           process.kill(pid, 'SIGKILL');
