@@ -6,8 +6,9 @@
  * list's first; of several categories or segments, weighted by the person's affinities.
  */
 import type { ItemTables } from '../tables/item-tables.js';
+import type { PopularityTable } from '../tables/popularity-table.js';
 import type { TopList } from '../tables/top-list.js';
-import { Accumulator } from '../tables/top-n.js';
+import { Accumulator, TopN } from '../tables/top-n.js';
 import type { RetrievalRequest } from './request.js';
 import type { CandidateBuffer, ReasonId, RetrievalSource } from './source.js';
 
@@ -38,26 +39,59 @@ export class PopularitySource implements RetrievalSource {
 /** How much each half-life counts in what is trending: mostly the last minutes, the rest against their noise. */
 const TRENDING_MIXTURE: readonly number[] = [0.7, 0.15, 0.1, 0.05];
 
-/** Trending: a mixture over half-lives of each item's share of the list's signals. */
+/**
+ * Trending: a mixture over half-lives of each item's share of the list's signals. The same for everybody, so it is made once
+ * for the many requests between two changes of the lists.
+ */
 export class TrendingSource implements RetrievalSource {
   readonly name = 'trending';
   readonly reason = 'trending';
   private readonly sums = new Accumulator();
+  private sorted: TopN | undefined;
+  /** What `sorted` was made of. */
+  private popularity: PopularityTable | undefined;
+  private changes = -1;
 
   constructor(private readonly mixture: readonly number[] = TRENDING_MIXTURE) {}
 
   retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void {
+    const { items, scores, length } = this.sortedOf(tables, into.capacity);
+    for (let i = 0; i < length && into.length < into.capacity; i++) {
+      if (!request.isContext(items[i]!)) into.offer(items[i]!, scores[i]!);
+    }
+  }
+
+  /** @param places of each list that go in */
+  private sortedOf(tables: ItemTables, places: number): TopN {
+    const { popularity } = tables;
+    const capacity = places * this.mixture.length;
+    if (this.sorted?.capacity === capacity && this.popularity === popularity && this.changes === popularity.changes) {
+      return this.sorted;
+    }
+    if (this.sorted?.capacity !== capacity || this.popularity !== popularity) {
+      this.sorted = new TopN(capacity, tables.items);
+    }
+    const { sums, sorted } = this;
+    this.sum(tables, places);
+    sorted.clear();
+    for (let i = 0; i < sums.length; i++) sorted.offer(sums.touched[i]!, sums.get(sums.touched[i]!));
+    sorted.sort();
+    this.popularity = popularity;
+    this.changes = popularity.changes;
+    return sorted;
+  }
+
+  private sum(tables: ItemTables, places: number): void {
     const { sums, mixture } = this;
     sums.clear(tables.items.count);
     for (let h = 0; h < mixture.length; h++) {
       const list = tables.popularity.top(h);
-      const count = Math.min(list.length, into.capacity);
+      const count = Math.min(list.length, places);
       const counts = list.relativeCounts(count);
       let total = 0;
       for (let i = 0; i < count; i++) total += counts[i]!;
       for (let i = 0; i < count; i++) sums.add(list.items[i]!, (mixture[h]! * counts[i]!) / total);
     }
-    offerSums(sums, request, into);
   }
 }
 

@@ -35,6 +35,8 @@ export class PopularityTable {
   private readonly bySegment = new Map<string, TopList[]>();
   /** Segments each item is listed under, to take it off again. */
   private readonly segmentsOf: (readonly string[] | undefined)[] = [];
+  /** How often something of the overall lists changed. */
+  changes = 0;
   private readonly segmentsMax: number;
   private segmentsRefused = 0;
 
@@ -138,6 +140,7 @@ export class PopularityTable {
   private setScore(item: number, h: number, score: number): void {
     const scores = (this.scores[h] = grown(this.scores[h]!, item + 1, -Infinity));
     scores[item] = score;
+    this.changes++;
     this.overall[h]!.update(item, score);
     for (const category of this.catalogue.categoriesOf(item)) this.byCategory.get(category)?.[h]!.update(item, score);
   }

@@ -10,11 +10,15 @@ export interface TieBreak {
   precedes(left: number, right: number): boolean;
 }
 
-/** A bounded binary heap with the worst at the root, in parallel arrays. Offer, then `sort` once, then read. */
+/**
+ * A list, best first, as long as what is offered comes in that order, as it does from a list that is kept sorted; from the first
+ * offer out of order on a bounded binary heap with the worst at the root, in parallel arrays. Offer, then `sort` once, then read.
+ */
 export class TopN {
   length = 0;
   readonly items: Int32Array;
   readonly scores: Float64Array;
+  private isHeap = false;
 
   constructor(
     readonly capacity: number,
@@ -26,16 +30,27 @@ export class TopN {
 
   clear(): void {
     this.length = 0;
+    this.isHeap = false;
   }
 
   /** Score an item must beat once the list is full; −Infinity before. */
   get threshold(): number {
-    return this.length < this.capacity ? -Infinity : this.scores[0]!;
+    return this.length < this.capacity ? -Infinity : this.scores[this.isHeap ? 0 : this.length - 1]!;
   }
 
   offer(item: number, score: number): void {
-    const { items, scores, length } = this;
-    if (length < this.capacity) {
+    const { items, scores, length, capacity } = this;
+    if (!this.isHeap) {
+      if (length === 0 || this.isWorse(score, item, scores[length - 1]!, items[length - 1]!)) {
+        if (length === capacity) return;
+        scores[length] = score;
+        items[length] = item;
+        this.length++;
+        return;
+      }
+      this.heapify();
+    }
+    if (length < capacity) {
       let place = this.length++;
       while (place > 0) {
         const parent = (place - 1) >> 1;
@@ -46,13 +61,14 @@ export class TopN {
       }
       scores[place] = score;
       items[place] = item;
-    } else if (this.capacity > 0 && this.isWorse(scores[0]!, items[0]!, score, item)) {
+    } else if (this.isWorse(scores[0]!, items[0]!, score, item)) {
       this.sift(item, score, length);
     }
   }
 
   /** Turns the heap into a list, best first. After it only `clear` and reading are allowed. */
   sort(): void {
+    if (!this.isHeap) return;
     const { items, scores } = this;
     for (let last = this.length - 1; last > 0; last--) {
       const item = items[last]!;
@@ -61,6 +77,13 @@ export class TopN {
       scores[last] = scores[0]!;
       this.sift(item, score, last);
     }
+  }
+
+  /** Worst first is a heap with the worst at the root. */
+  private heapify(): void {
+    this.items.subarray(0, this.length).reverse();
+    this.scores.subarray(0, this.length).reverse();
+    this.isHeap = true;
   }
 
   private sift(item: number, score: number, length: number): void {

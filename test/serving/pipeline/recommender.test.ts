@@ -48,6 +48,19 @@ describe('recommend', () => {
     expect(idsOf(onPhone.items).sort()).toEqual(['x', 'y']);
   });
 
+  it('has what trends at each request, and not what is in the context', () => {
+    const world = smallWorld();
+    const recommender = createRecommender({}, world.tables);
+    const trending = (...sessionItems: string[]): string[] =>
+      idsOf(recommender.recommend(ask({ user: person({ sessionItems }), sources: ['trending'], limit: 3 })).items);
+    expect(trending().sort()).toEqual(['a', 'b', 'c']);
+    expect(trending('a')).not.toContain('a');
+    for (let i = 0; i < 30; i++) world.session(`n${i}`, ['new'], NOW);
+    expect(trending()[0]).toBe('new');
+    world.tell(deleted('new', NOW + 1));
+    expect(trending().sort()).toEqual(['a', 'b', 'c']);
+  });
+
   it('lists what is popular in the categories a person cares for', () => {
     const world = smallWorld().tell(upserted('y', NOW, { categories: ['sports'] }));
     const recommender = createRecommender({}, world.tables);

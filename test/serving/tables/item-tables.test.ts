@@ -35,6 +35,23 @@ describe('TopN', () => {
       ),
     );
   });
+
+  it('says what has to be beaten, whether offers come in order, in part or not at all', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(20), { maxLength: 60 }), fc.nat(60), fc.integer({ min: 1, max: 20 }), (all, k, n) => {
+        const scores = [...all.slice(0, k).sort((a, b) => b - a), ...all.slice(k)];
+        const top = new TopN(n, byIndex);
+        scores.forEach((score, i) => {
+          top.offer(i, score);
+          const best = scores.slice(0, i + 1).sort((a, b) => b - a);
+          expect(top.threshold).toBe(best[n - 1] ?? -Infinity);
+        });
+        top.sort();
+        const best = scores.map((score, i) => [i, score] as const).sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+        expect(Array.from({ length: top.length }, (_, i) => [top.items[i], top.scores[i]])).toEqual(best.slice(0, n));
+      }),
+    );
+  });
 });
 
 describe('TopList', () => {
