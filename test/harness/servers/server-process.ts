@@ -89,7 +89,8 @@ export class ServerProcess {
   async stop(): Promise<void> {
     if (this.isRunning) this.signal('SIGTERM');
     const timer = systemClock.setTimer(STOP_MS_MAX, () => {
-      process.stderr.write(`${this.command.name} did not end by itself in ${STOP_MS_MAX / 1_000} s\n`);
+      const said = `${this.command.name} did not end by itself in ${STOP_MS_MAX / 1_000} s`;
+      process.stderr.write(`${said}:\n${this.logTail()}\n`);
       this.signal('SIGKILL');
     });
     await this.gone();
