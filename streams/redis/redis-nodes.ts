@@ -6,7 +6,7 @@
  * the caller knows the slot.
  */
 import { Cluster, Redis } from 'ioredis';
-import type { Clock } from '../clock.js';
+import type { Clock, TimerHandle } from '../clock.js';
 import type { RedisScript } from './scripts.js';
 
 export interface RedisAddress {
@@ -52,7 +52,7 @@ export type RedisCall =
 /** One server, as `RedisNodes` hands it out. */
 export type RedisNode = Redis;
 
-/** Where ioredis looks by itself for new masters. */
+/** How often new masters are looked for without a reason. */
 const SLOTS_REFRESH_MS = 2_000;
 /** Pause before a lost connection is made again; doubled up to the maximum. */
 const RECONNECT_MS_MIN = 10;
@@ -70,6 +70,7 @@ export interface Attempt {
 
 export class RedisNodes {
   private readonly client: Redis | Cluster;
+  private readonly refreshing: TimerHandle | undefined;
 
   /** @param onError told of errors of connections; every call reports its own failure besides. */
   constructor(
@@ -79,9 +80,15 @@ export class RedisNodes {
     this.client = connect(options);
     // Without a listener ioredis prints to the console.
     this.client.on('error', (error: unknown) => onError(codeOf(error)));
+    // Not by ioredis: a look of its own that is under way when the client is closed arms the next one, for ever.
+    const { client } = this;
+    if (client instanceof Cluster) {
+      this.refreshing = options.clock.setInterval(SLOTS_REFRESH_MS, () => client.refreshSlotsCache());
+    }
   }
 
   close(): void {
+    this.refreshing?.cancel();
     this.client.disconnect();
   }
 
@@ -211,7 +218,7 @@ function connect(options: RedisNodesOptions): Redis | Cluster {
       const { retryStrategy: _, ...redisOptions } = common;
       return new Cluster([...topology.nodes], {
         redisOptions,
-        slotsRefreshInterval: SLOTS_REFRESH_MS,
+        slotsRefreshInterval: 0,
         slotsRefreshTimeout: options.answerMs,
         clusterRetryStrategy: (times) => Math.min(RECONNECT_MS_MIN * 2 ** times, RECONNECT_MS_MAX),
       });

@@ -1,10 +1,9 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { build } from 'esbuild';
 import { describe, expect, it } from 'vitest';
+import { runScript } from '../run-script.js';
 import { describeWithKafka, describeWithRedis } from './needs.js';
 import { startKafka } from './kafka.js';
 import { startRedis, startRedisCluster } from './redis.js';
@@ -63,17 +62,13 @@ describe('a bound server', () => {
 
   it('is waited for until it is gone by a starter that has nothing else to do', async () => {
     const directory = createServerDirectory('last');
-    const outfile = join(directory, 'starter.mjs');
-    const contents = `
+    const starter = `
       import { ServerProcess } from './server-process.ts';
       const { directory } = ${JSON.stringify({ directory })};
       const server = ServerProcess.start({ name: 'sleeper', program: 'sleep', args: ['600'], directory });
       await server.kill();
       console.log('gone');`;
-    const stdin = { contents, resolveDir: import.meta.dirname, loader: 'ts' as const };
-    await build({ stdin, outfile, bundle: true, platform: 'node', format: 'esm', logLevel: 'warning' });
-    const { stdout } = await promisify(execFile)(process.execPath, [outfile]);
-    expect(stdout).toBe('gone\n');
+    expect(await runScript(starter, import.meta.dirname)).toBe('gone\n');
     removeServerDirectory(directory);
   });
 });

@@ -13,6 +13,7 @@ import { slotOfTag, slotOfTask, SLOTS, tagOfSlot } from '../../../streams/redis/
 import { keysOfTask } from '../../../streams/redis/task-keys.js';
 import { encodeRow } from '../../../streams/runtime/row-bytes.js';
 import type { TaskId } from '../../../streams/state/state-store.js';
+import { runScript } from '../../harness/run-script.js';
 import { needsRedis } from '../../harness/servers/needs.js';
 import { redisMissing, startRedisCluster } from '../../harness/servers/redis.js';
 import type { RedisCluster } from '../../harness/servers/redis.js';
@@ -55,6 +56,22 @@ describe('on a redis cluster', () => {
   const cli = (address: string, ...words: string[]): string =>
     execFileSync('redis-cli', ['-p', address.split(':')[1]!, ...words], { encoding: 'utf8' }).trim();
   const idOf = (address: string): string => cli(address, 'CLUSTER', 'MYID');
+
+  it('lets a process end whose clients were closed while they looked for masters', async () => {
+    const ending = `
+      import { systemClock } from '../../../streams/clock.ts';
+      import { RedisClient } from '../../../streams/redis/redis-client.ts';
+      import { topologyOf } from './redis-harness.ts';
+      const topology = topologyOf(${JSON.stringify({ nodes: [], addresses: cluster.addresses })});
+      // They look every 2 s: some of them do when they are closed.
+      await Promise.all(Array.from({ length: 24 }, async (_, i) => {
+        const client = await RedisClient.open({ topology, clock: systemClock });
+        await systemClock.sleep(1_950 + 5 * i);
+        client.close();
+      }));
+      console.log('closed');`;
+    expect(await runScript(ending, import.meta.dirname)).toBe('closed\n');
+  });
 
   it('commits stay whole while their slot moves, and go on where it went', async () => {
     const metrics = createMetrics({ namespace: 'test' });
