@@ -7,15 +7,12 @@ import { requireCompression } from './compression.js';
 import { AppendWatch } from './append-watch.js';
 import { Catalogue, CATALOGUE } from './catalogue.js';
 import { type Channel, KafkaClient } from './kafka-client.js';
-import { kafkaFault } from './kafka-error.js';
 import { KafkaMetrics } from './kafka-metrics.js';
 import { DEFAULT_TUNING, type KafkaLogOptions, type KafkaTuning } from './kafka-options.js';
 import { PartitionReader } from './partition-reader.js';
+import { patiently } from './patience.js';
 import { Sender } from './sender.js';
 import { TopicAdmin } from './topic-admin.js';
-
-const FOLLOW_RETRY_MS = 100;
-const FOLLOW_ATTEMPTS_MAX = 50;
 
 export class KafkaConnection {
   /** Called with the physical name of a topic and the partition that grew. */
@@ -67,38 +64,31 @@ export class KafkaConnection {
   static async open(options: KafkaLogOptions): Promise<KafkaConnection> {
     const tuning = { ...DEFAULT_TUNING, ...options.tuning };
     requireCompression(tuning.compression);
-    const { brokers, clientId = 'freshet', sasl, tls, prefix = '', logger } = options;
+    const { brokers, clientId = 'freshet', sasl, tls, prefix = '', logger, clock } = options;
     const { connectTimeoutMs, requestTimeoutMs } = tuning;
     const client = new KafkaClient({ brokers, clientId, sasl, tls, connectTimeoutMs, requestTimeoutMs }, logger);
     const admin = await TopicAdmin.open(client);
     const channels: Channel[] = [];
     try {
-      await admin.createMissing([{ name: prefix + CATALOGUE, partitions: 1, class: 'event' }], tuning);
-      const names = [prefix + CATALOGUE];
-      for (let i = 0; i < 3 + tuning.pollLanes; i++) channels.push(await client.openChannel(names));
+      const name = prefix + CATALOGUE;
+      const what = 'open the log';
+      await patiently(clock, what, () => admin.createMissing([{ name, partitions: 1, class: 'event' }], tuning));
+      for (let i = 0; i < 3 + tuning.pollLanes; i++) {
+        channels.push(await patiently(clock, what, () => client.openChannel([name])));
+      }
       return new KafkaConnection(options, tuning, client, admin, new KafkaMetrics(options.metrics), channels);
     } catch (error) {
       await Promise.all(channels.map((channel) => channel.close()));
       await admin.close();
-      throw kafkaFault(error, 'open the log');
+      throw error;
     }
   }
 
   /** Learns who leads these topics. A topic just made is not known to every broker yet. */
   async follow(topics: readonly string[]): Promise<void> {
     if (topics.length === 0) return;
-    for (const channel of this.channels) {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          await channel.follow(topics);
-          break;
-        } catch (error) {
-          const fault = kafkaFault(error, `find the leaders of ${topics.join(', ')}`);
-          if (!fault.retriable || attempt === FOLLOW_ATTEMPTS_MAX) throw fault;
-          await this.options.clock.sleep(FOLLOW_RETRY_MS);
-        }
-      }
-    }
+    const what = `find the leaders of ${topics.join(', ')}`;
+    for (const channel of this.channels) await patiently(this.options.clock, what, () => channel.follow(topics));
   }
 
   async close(): Promise<void> {

@@ -34,6 +34,7 @@ import { GroupMember } from './group-member.js';
 import { kafkaFault } from './kafka-error.js';
 import { KafkaConnection } from './kafka-connection.js';
 import type { KafkaLogOptions } from './kafka-options.js';
+import { patiently } from './patience.js';
 
 const FILLER: OutgoingRecord = { key: '', value: new Uint8Array(0) };
 /** One batch of the broker: seven bytes a record. */
@@ -85,10 +86,8 @@ export class KafkaLog implements EventLog {
     if (undeclared.length === 0) return;
     const { admin, catalogue, tuning } = this.connection;
     const stored = undeclared.filter((spec) => spec.class !== 'hint');
-    await admin.createMissing(
-      stored.map((spec) => ({ ...spec, name: this.physical(spec.name) })),
-      tuning,
-    );
+    const wanted = stored.map((spec) => ({ ...spec, name: this.physical(spec.name) }));
+    await patiently(this.options.clock, 'create topics', () => admin.createMissing(wanted, tuning));
     await catalogue.declare(undeclared);
     await this.declare(undeclared);
   }

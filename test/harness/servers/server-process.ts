@@ -32,8 +32,9 @@ const READY_MS_MAX = 180_000;
 const READY_LOOK_MS = 50;
 const LOG_TAIL_CHARACTERS = 2_000;
 
-/** `$$` stays the pid of what `exec` puts in the shell's place. */
-export const WATCHED = 'exec 3<&0; { cat <&3 >/dev/null; kill -9 $$; } 2>/dev/null & exec "$@" </dev/null 3<&-';
+/** `$$` stays the pid of what `exec` puts in the shell's place. A terminal that hangs up, or Ctrl-C, does not end the watcher. */
+export const WATCHED =
+  'exec 3<&0; { trap "" HUP INT QUIT; cat <&3 >/dev/null; kill -9 $$; } 2>/dev/null & exec "$@" </dev/null 3<&-';
 
 export class ServerProcess {
   private child: ChildProcess;
