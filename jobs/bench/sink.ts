@@ -79,7 +79,7 @@ export async function runSink(context: CommandContext, options: SinkBenchOptions
           follower.refollow();
         }
         const stored = 1 - (records ?? Infinity) / (logged * streams.partitions * TABLES.length);
-        const due = (options.kills + 1) * stored;
+        const due = Math.min(options.kills, (options.kills + 1) * stored);
         if (kills < due && pid !== undefined) {
           await clock.sleep(pauses.int(PAUSE_MS_MAX));
           process.kill(pid, 'SIGKILL');

@@ -127,7 +127,8 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
   const probe = new KafkaProbe(addresses(plain));
   const stop = async (): Promise<void> => {
     await probe.close();
-    await Promise.all(nodes.map(({ process }) => process.stop()));
+    // What they would still write is removed, and the last of several waits for a quorum that is gone.
+    await Promise.all(nodes.map(({ process }) => process.kill()));
     removeServerDirectory(directory);
   };
   const ready = async (): Promise<void> => {
