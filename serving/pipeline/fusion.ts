@@ -58,7 +58,7 @@ export class Fusion {
     }
     const { sums, sorted } = this;
     sorted.clear();
-    for (let i = 0; i < sums.length; i++) sorted.offer(sums.touched[i]!, sums.get(sums.touched[i]!));
+    sums.offerTo(sorted);
     sorted.sort();
     slate.clear();
     for (let i = 0; i < sorted.length; i++) {

@@ -65,18 +65,17 @@ export class TrendingSource implements RetrievalSource {
   private sortedOf(tables: ItemTables, places: number): TopN {
     const { popularity } = tables;
     const capacity = places * this.mixture.length;
-    if (this.sorted?.capacity === capacity && this.popularity === popularity && this.changes === popularity.changes) {
-      return this.sorted;
-    }
     if (this.sorted?.capacity !== capacity || this.popularity !== popularity) {
       this.sorted = new TopN(capacity, tables.items);
+      this.popularity = popularity;
+      this.changes = -1;
     }
-    const { sums, sorted } = this;
+    const { sorted } = this;
+    if (this.changes === popularity.changes) return sorted;
     this.sum(tables, places);
     sorted.clear();
-    for (let i = 0; i < sums.length; i++) sorted.offer(sums.touched[i]!, sums.get(sums.touched[i]!));
+    this.sums.offerTo(sorted);
     sorted.sort();
-    this.popularity = popularity;
     this.changes = popularity.changes;
     return sorted;
   }

@@ -149,4 +149,10 @@ export class Accumulator {
   get(item: number): number {
     return this.stamps[item] === this.generation ? this.values[item]! : 0;
   }
+
+  /** Offers every item with its sum. */
+  offerTo(list: TopN): void {
+    const { touched, values } = this;
+    for (let i = 0; i < this.length; i++) list.offer(touched[i]!, values[touched[i]!]!);
+  }
 }

@@ -67,14 +67,13 @@ export class KafkaConnection {
     const { brokers, clientId = 'freshet', sasl, tls, prefix = '', logger, clock } = options;
     const { connectTimeoutMs, requestTimeoutMs } = tuning;
     const client = new KafkaClient({ brokers, clientId, sasl, tls, connectTimeoutMs, requestTimeoutMs }, logger);
-    const admin = await TopicAdmin.open(client);
+    const admin = await TopicAdmin.open(client, clock);
     const channels: Channel[] = [];
     try {
       const name = prefix + CATALOGUE;
-      const what = 'open the log';
-      await patiently(clock, what, () => admin.createMissing([{ name, partitions: 1, class: 'event' }], tuning));
+      await admin.createMissing([{ name, partitions: 1, class: 'event' }], tuning);
       for (let i = 0; i < 3 + tuning.pollLanes; i++) {
-        channels.push(await patiently(clock, what, () => client.openChannel([name])));
+        channels.push(await patiently(clock, 'open the log', () => client.openChannel([name])));
       }
       return new KafkaConnection(options, tuning, client, admin, new KafkaMetrics(options.metrics), channels);
     } catch (error) {

@@ -34,7 +34,6 @@ import { GroupMember } from './group-member.js';
 import { kafkaFault } from './kafka-error.js';
 import { KafkaConnection } from './kafka-connection.js';
 import type { KafkaLogOptions } from './kafka-options.js';
-import { patiently } from './patience.js';
 
 const FILLER: OutgoingRecord = { key: '', value: new Uint8Array(0) };
 /** One batch of the broker: seven bytes a record. */
@@ -87,7 +86,7 @@ export class KafkaLog implements EventLog {
     const { admin, catalogue, tuning } = this.connection;
     const stored = undeclared.filter((spec) => spec.class !== 'hint');
     const wanted = stored.map((spec) => ({ ...spec, name: this.physical(spec.name) }));
-    await patiently(this.options.clock, 'create topics', () => admin.createMissing(wanted, tuning));
+    await admin.createMissing(wanted, tuning);
     await catalogue.declare(undeclared);
     await this.declare(undeclared);
   }

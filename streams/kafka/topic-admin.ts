@@ -4,9 +4,11 @@
  * A delivery class is a cleanup policy: tables are compacted, events deleted by age. Topics of class hint are not stored.
  */
 import { EngineError } from '../../schemas/errors.js';
+import type { Clock } from '../clock.js';
 import type { TopicSpec } from '../log/event-log.js';
 import type { KafkaClient, TopicAdministration } from './kafka-client.js';
 import { kafkaFault } from './kafka-error.js';
+import { patiently } from './patience.js';
 
 export interface TopicDefaults {
   /** Copies of each partition; undefined leaves it to the cluster. */
@@ -30,10 +32,13 @@ const CLEANUP = 'cleanup.policy';
 const RETENTION = 'retention.ms';
 
 export class TopicAdmin {
-  private constructor(private readonly administration: TopicAdministration) {}
+  private constructor(
+    private readonly administration: TopicAdministration,
+    private readonly clock: Clock,
+  ) {}
 
-  static async open(client: KafkaClient): Promise<TopicAdmin> {
-    return new TopicAdmin(await client.openAdministration());
+  static async open(client: KafkaClient, clock: Clock): Promise<TopicAdmin> {
+    return new TopicAdmin(await client.openAdministration(), clock);
   }
 
   async names(): Promise<ReadonlySet<string>> {
@@ -41,7 +46,11 @@ export class TopicAdmin {
   }
 
   /** Creates what is missing; whoever was faster is checked afterwards. `names` are physical. */
-  async createMissing(specs: readonly TopicSpec[], defaults: TopicDefaults): Promise<void> {
+  createMissing(specs: readonly TopicSpec[], defaults: TopicDefaults): Promise<void> {
+    return patiently(this.clock, 'create topics', () => this.tryCreateMissing(specs, defaults));
+  }
+
+  private async tryCreateMissing(specs: readonly TopicSpec[], defaults: TopicDefaults): Promise<void> {
     const existing = await this.names();
     const missing = specs.filter(({ name }) => !existing.has(name));
     if (missing.length > 0) await this.create(missing, defaults);

@@ -6,7 +6,7 @@ import { afterAll, afterEach, expect, it } from 'vitest';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
 import { useCluster } from '../harness/cluster.js';
-import { connectFeed } from '../harness/feed-client.js';
+import { connectFeed, generationOf } from '../harness/feed-client.js';
 import { describeWithKafka, needsRedis } from '../harness/servers/needs.js';
 import {
   FreshetProcess,
@@ -144,8 +144,6 @@ describeWithKafka('repartition of a cluster that runs', () => {
     await requireCounted(edge.url, load.byUser());
   });
 });
-
-const generationOf = (version: string): number => Number(version.split('-')[0]);
 
 /** Waits until the state of each person holds what was acknowledged, and requires that it is no more. */
 async function requireCounted(url: string, expected: ReadonlyMap<string, number>): Promise<void> {

@@ -5,7 +5,7 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
-import { connectFeed } from '../harness/feed-client.js';
+import { connectFeed, generationOf } from '../harness/feed-client.js';
 import { importOfClicks } from './click-file.js';
 import { requireCountedOnce } from './counted-once.js';
 import {
@@ -142,5 +142,3 @@ async function stopDrained({ process, url }: UpProcess): Promise<void> {
   await untilProcessed(url);
   expect((await process.stop()).code).toBe(0);
 }
-
-const generationOf = (version: string): number => Number(version.split('-')[0]);

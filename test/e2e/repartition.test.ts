@@ -5,6 +5,7 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
+import { generationOf } from '../harness/feed-client.js';
 import { importOfClicks } from './click-file.js';
 import { findMiscounts } from './click-ledger.js';
 import type { Click } from './click-ledger.js';
@@ -81,7 +82,7 @@ describe('freshet repartition', () => {
     const up = await startUp(data, ...partitions(5));
     await untilProcessed(up.url);
     expect((await up.process.stop()).code).toBe(0);
-    const generations = versions.map((version) => Number(version.split('-')[0]));
+    const generations = versions.map(generationOf);
     expect(generations).toEqual([...new Set(generations)].sort((left, right) => left - right));
     await requireCountedOnce(data, producer.byUser());
   });

@@ -1,6 +1,7 @@
 /** A client of the feed over a real socket: keeps what it was sent, and waits for it by events, never by time. */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
+import { tryParseVersion } from '../../serving/feed/feed-version.js';
 
 export interface ReceivedFeed {
   readonly type: 'feed';
@@ -93,4 +94,11 @@ export async function connectFeed(
   const client = new FeedClient(socket);
   await once(socket, 'open');
   return client;
+}
+
+/** The generation of partitions that a feed or a recommendation was made in. */
+export function generationOf(version: string): number {
+  const parsed = tryParseVersion(version);
+  if (parsed === undefined) throw new Error(`'${version}' is no version`);
+  return parsed.generation;
 }

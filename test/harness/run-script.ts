@@ -1,13 +1,8 @@
 /** Runs a few lines of TypeScript as a process of their own: for what only shows when a process ends. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
-import { systemRandom } from '../../streams/random.js';
+import { bundle } from './bundle.js';
 
-/** Inside of the repository, so that the bundle finds its packages. */
-const OUTPUT = join(process.cwd(), '.cache', 'test-children');
 /** Far above what such a script takes: one that does not end is at fault. */
 const END_MS_MAX = 60_000;
 
@@ -16,14 +11,6 @@ const END_MS_MAX = 60_000;
  * @param folder what its imports are relative to
  */
 export async function runScript(contents: string, folder: string): Promise<string> {
-  mkdirSync(OUTPUT, { recursive: true });
-  const outfile = join(OUTPUT, `script.${systemRandom().hex(8)}.mjs`);
-  try {
-    const stdin = { contents, resolveDir: folder, loader: 'ts' as const };
-    const bundle = { bundle: true, platform: 'node', format: 'esm', packages: 'external' } as const;
-    await build({ stdin, outfile, logLevel: 'error', ...bundle });
-    return (await promisify(execFile)(process.execPath, [outfile], { timeout: END_MS_MAX })).stdout;
-  } finally {
-    rmSync(outfile, { force: true });
-  }
+  const script = await bundle({ stdin: { contents, resolveDir: folder, loader: 'ts' } });
+  return (await promisify(execFile)(process.execPath, [script], { timeout: END_MS_MAX })).stdout;
 }

@@ -1,14 +1,11 @@
 /** Builds and starts a TypeScript file of this folder as a process of its own, to be killed. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from '../../harness/bundle.js';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
-/** Inside of the repository, so that the bundle finds its packages. */
-const OUTPUT = join(FOLDER, '../../../.cache/test-children');
 
 export interface Child {
   readonly process: ChildProcess;
@@ -18,20 +15,8 @@ export interface Child {
   kill(): Promise<void>;
 }
 
-export async function buildChild(file: string): Promise<string> {
-  mkdirSync(OUTPUT, { recursive: true });
-  const outfile = join(OUTPUT, `${file}.${process.pid}.mjs`);
-  await build({
-    entryPoints: [join(FOLDER, `${file}.ts`)],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    packages: 'external',
-    logLevel: 'error',
-  });
-  process.once('exit', () => rmSync(outfile, { force: true }));
-  return outfile;
+export function buildChild(file: string): Promise<string> {
+  return bundle({ entryPoints: [join(FOLDER, `${file}.ts`)] });
 }
 
 export function startChild(bundle: string, ...args: string[]): Child {
