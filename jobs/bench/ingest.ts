@@ -2,8 +2,9 @@
  * `freshet bench ingest`: how fast events are taken over HTTP, each durable before its request is answered.
  *
  * Two figures from one engine: single events a request, then lists. Closed loop: each client sends its next request when
- * the last was answered. The stages run beside it as they always do; how far they were behind at the end, and how long
- * they took to catch up, is told with the figures.
+ * the last was answered. The stages run beside it as they always do; how long they took to catch up is told with the
+ * figures. An engine that is too far behind refuses events for a while: the client then waits as long as it was asked to,
+ * sends the same again, and the wait counts as time; only what was taken counts as events.
  */
 import type { CommandContext } from '../commands/command.js';
 import { Histogram } from './histogram.js';
@@ -59,6 +60,7 @@ async function measureClosedLoop({ clock }: CommandContext, options: IngestBench
   const { world, http, engine, name, eventsPerRequest } = load;
   const latency = new Histogram();
   let made = 0;
+  let refused = 0;
   let stopMs = clock.monotonic() + options.warmup * 1_000;
   let isMeasured = false;
   const body = (): string => {
@@ -69,8 +71,20 @@ async function measureClosedLoop({ clock }: CommandContext, options: IngestBench
   const client = async (): Promise<void> => {
     while (clock.monotonic() < stopMs) {
       const sentMs = clock.monotonic();
-      requireTaken(await http.post('/v1/events', body()));
-      if (isMeasured) latency.add(clock.monotonic() - sentMs);
+      if ((await isTaken(body())) && isMeasured) latency.add(clock.monotonic() - sentMs);
+    }
+  };
+  /** False: refused until the measurement ended. */
+  const isTaken = async (text: string): Promise<boolean> => {
+    for (;;) {
+      const answer = await http.post('/v1/events', text);
+      if (answer.retryAfterMs === undefined) {
+        requireTaken(answer);
+        return true;
+      }
+      if (isMeasured) refused++;
+      if (clock.monotonic() >= stopMs) return false;
+      await clock.sleep(answer.retryAfterMs);
     }
   };
   const allClients = (): Promise<unknown> => Promise.all(Array.from({ length: options.clients }, client));
@@ -94,6 +108,7 @@ async function measureClosedLoop({ clock }: CommandContext, options: IngestBench
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
     eventsPerSecond: events / seconds,
     requestsPerSecond: latency.count / seconds,
+    requestsRefused: refused,
     ...latency.quantiles(),
     maxRssBytes: after.maxRssBytes,
     generatorCpuSeconds,

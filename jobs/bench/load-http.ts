@@ -10,6 +10,8 @@ import { connect, type Socket } from 'node:net';
 export interface Answer {
   readonly status: number;
   readonly body: Buffer;
+  /** What `Retry-After` asks for, in ms, where it is there. */
+  readonly retryAfterMs: number | undefined;
 }
 
 interface Waiting {
@@ -130,6 +132,7 @@ class Connection {
     const answer = {
       status: Number(header.slice(STATUS_AT, STATUS_AT + 3)),
       body: this.received.subarray(bodyAt, end),
+      retryAfterMs: retryAfterMsOf(header),
     };
     const { current } = this;
     this.received = Buffer.alloc(0);
@@ -146,4 +149,9 @@ class Connection {
     this.current = undefined;
     this.ready(false);
   }
+}
+
+function retryAfterMsOf(header: string): number | undefined {
+  const seconds = /\r\nretry-after: *(\d+)/i.exec(header)?.[1];
+  return seconds === undefined ? undefined : Number(seconds) * 1_000;
 }

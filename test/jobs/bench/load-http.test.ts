@@ -54,6 +54,15 @@ describe('load generator over HTTP', () => {
     expect((await client.get('/')).body.toString()).toBe('abcdef');
   });
 
+  it('tells how long a server that refuses wants to be left alone', async () => {
+    const client = await open(1, (request, response) => {
+      if (request.url === '/busy') response.writeHead(429, { 'retry-after': '2', 'content-length': 0 }).end();
+      else response.writeHead(202, { 'content-length': 0 }).end();
+    });
+    expect(await client.get('/busy')).toMatchObject({ status: 429, retryAfterMs: 2_000 });
+    expect(await client.get('/free')).toMatchObject({ status: 202, retryAfterMs: undefined });
+  });
+
   it('fails the request whose connection breaks, and opens another for the next', async () => {
     let requests = 0;
     const client = await open(1, (request, response) => {
