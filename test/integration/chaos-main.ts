@@ -1,7 +1,7 @@
 /**
- * Chaos on real servers from the command line: `npm run chaos -- [--seed K] [--seeds N] [--events N] [--short]`.
+ * Chaos on real servers from the command line: `npm run chaos -- [--seed K] [--seeds N] [--events N] [--short] [--json]`.
  *
- * The last line is JSON, of the last seed; with several seeds each has its line. Exit code 1 when anything was lost,
+ * The last line is JSON, of the last seed, asked for or not; with several seeds each has its line. Exit code 1 when anything was lost,
  * doubled or stale.
  */
 import { parseArgs } from 'node:util';
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     'requests-at-once': { type: 'string', default: '8' },
     faults: { type: 'string', default: '60' },
     short: { type: 'boolean', default: false },
+    json: { type: 'boolean' },
   },
 });
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
