@@ -71,10 +71,13 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     onStopped: (error) => stop.abort(error),
     onItemsWithdrawn: (itemIds) => node?.onWithdrawn(itemIds),
   });
+  // What runs, in the order in which it was started: it is stopped in the reverse order, also when a later start fails.
+  const running: (() => Promise<unknown>)[] = [() => engine.close()];
   try {
     const warehouse = roles.has('warehouse')
       ? await startWarehouse({ engine, config, data: options.data, clock, random, logger, metrics })
       : undefined;
+    if (warehouse !== undefined) running.push(() => warehouse.stop());
     const admin = new AdminServer({
       engine,
       directory: options.data,
@@ -83,41 +86,45 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
       clock,
       random,
     });
-    if (roles.has('stream')) await engine.start();
-    else await engine.follow();
-    await admin.open();
     const isStreaming = roles.has('stream');
-    const operations =
-      config.operations.port === 0
-        ? undefined
-        : new OperationsServer({ config: config.operations, engine, isStreaming, metrics, clock, logger });
-    if (operations !== undefined) terminal.say(`  operations  port ${await operations.open()}`);
-    let training: { stop(): Promise<void> } | undefined;
+    await (isStreaming ? engine.start() : engine.follow());
+    await admin.open();
+    running.push(() => admin.close());
+    if (config.operations.port !== 0) {
+      const operations = new OperationsServer({ config: config.operations, engine, isStreaming, metrics, clock, logger });
+      terminal.say(`  operations  port ${await operations.open()}`);
+      running.push(() => operations.close());
+    }
     if (roles.has('serve')) {
       const parts = { engine, config, clock, metrics, logger, modelsFolder: resolve(options.models) };
       const serving = await createServing({ ...parts, random, version: VERSION });
-      node = serving.node;
-      url = `http://${config.serving.host}:${await node.start()}`;
+      const started = serving.node;
+      node = started;
+      running.push(() => started.stop());
+      url = `http://${config.serving.host}:${await started.start()}`;
       announce(context, { url, data: options.data, isOpen: config.serving.apiKeys.length === 0 });
       if (warehouse !== undefined) {
         const { published } = serving;
-        training = await startTraining({ ...parts, published, data: options.data, warehouse: warehouse.reading });
+        const { reading } = warehouse;
+        const training = await startTraining({ ...parts, published, data: options.data, warehouse: reading });
+        if (training !== undefined) running.push(() => training.stop());
       }
     }
     const hasDemo = options.demo === true && url !== undefined;
-    const traffic = hasDemo ? startDemo(context, engine, url!, options, stop.signal) : undefined;
-    const status = clock.setInterval(STATUS_MS, () => terminal.progress(() => statusLine(engine, node, traffic)));
+    const demo = hasDemo ? startDemo(context, engine, url!, options, stop.signal) : undefined;
+    if (demo !== undefined) running.push(() => demo.done);
+    const status = clock.setInterval(STATUS_MS, () => terminal.progress(() => statusLine(engine, node, demo)));
     await untilStopped(stop);
     status.cancel();
     terminal.say('stopping: draining requests and batches');
-    await traffic?.done;
-    await training?.stop();
-    await node?.stop();
-    await operations?.close();
-    await admin.close();
-    await warehouse?.stop();
-  } finally {
-    await engine.close();
+  } catch (error) {
+    stop.abort(error);
+  }
+  try {
+    await stopAll(running);
+  } catch (error) {
+    if (stop.signal.reason instanceof Stopped) throw error;
+    logger.error('a part could not be stopped', { error });
   }
   const reason: unknown = stop.signal.reason;
   if (!(reason instanceof Stopped)) throw reason;
@@ -190,6 +197,16 @@ function statusLine(engine: Engine, node: ServingNode | undefined, demo: Demo | 
   const feeds = node === undefined ? '' : `, ${node.hub.subscriptionCount} feeds, ${node.hub.pushed} pushed`;
   const shown = demo === undefined ? '' : `, demo ${demo.traffic.counts.published} published`;
   return `${records} records processed, ${items} items, ${sessions} sessions${feeds}${shown}`;
+}
+
+/**
+ * One that cannot be stopped must not keep the others running: a process that should end and does not is never replaced.
+ * Throws the first such failure.
+ */
+async function stopAll(running: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const stop of [...running].reverse()) await stop().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Why an engine stops that was told to. */

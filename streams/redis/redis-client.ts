@@ -7,6 +7,7 @@
  *
  * Invariant: an open client has seen every node and found it fit (version, eviction policy).
  */
+import { isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
 import type { Metrics } from '../metrics.js';
 import { reactionTo, storeUnavailable } from './redis-fault.js';
@@ -57,12 +58,17 @@ export class RedisClient {
     this.servers = new RedisNodes({ ...options, answerMs: this.answerMs }, onError);
   }
 
-  /** Throws STORE_UNAVAILABLE, STORE_REFUSED (also where a node evicts keys or is too old). */
+  /** Throws STORE_UNAVAILABLE, STORE_REFUSED (also where a node that answers evicts keys or is too old). */
   static async open(options: RedisClientOptions): Promise<RedisClient> {
     const client = new RedisClient(options);
     try {
       await client.call(0, [{ command: 'PING', args: [] }]);
-      for (const node of client.servers.nodes('all')) await client.requireNodeFit(node);
+      for (const node of client.servers.nodes('all')) {
+        await client.requireNodeFit(node).catch((error: unknown) => {
+          // One that is gone is looked at when it owns a slot again.
+          if (!isEngineError(error, 'STORE_UNAVAILABLE')) throw error;
+        });
+      }
       return client;
     } catch (error) {
       client.close();

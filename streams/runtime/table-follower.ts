@@ -4,6 +4,7 @@
  * Reads every partition from its start, then keeps up. Values of a key arrive in rising version order within a
  * partition, except after a take-over or a late re-send, so `apply` must ignore a version below the one it holds.
  */
+import { isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
 import type { EventLog, LogRecord } from '../log/event-log.js';
 
@@ -25,6 +26,8 @@ export interface TableFollowerOptions {
 const READ_LIMITS = { recordsMax: 250, bytesMax: 1 << 20 };
 /** Before a partition that could not be read is tried again. */
 const RETRY_MS = 500;
+/** While it opens: a log that cannot be read for longer will not be back by itself. */
+const PATIENCE_MS = 30_000;
 
 export class TableFollower {
   private readonly positions: number[] = [];
@@ -36,10 +39,19 @@ export class TableFollower {
 
   constructor(private readonly options: TableFollowerOptions) {}
 
-  /** Resolves when everything that was in the topic at the call has been applied; keeps following afterwards. */
+  /**
+   * Resolves when everything that was in the topic at the call has been applied; keeps following afterwards. A partition
+   * that cannot be read for a moment, as after the death of a broker, is tried again; throws what it threw last.
+   */
   async open(): Promise<void> {
-    await this.load();
     const { log, topic } = this.options;
+    const { partitions } = log.topic(topic);
+    for (let partition = 0; partition < partitions; partition++) {
+      await this.patiently(partition, async () => {
+        this.positions[partition] ??= await this.firstPosition(partition);
+        await this.drain(partition);
+      });
+    }
     this.unsubscribe = log.onAppend(topic, (partitions) => this.wake(partitions));
     this.wake(undefined);
   }
@@ -49,9 +61,30 @@ export class TableFollower {
     const { log, topic } = this.options;
     const { partitions } = log.topic(topic);
     for (let partition = 0; partition < partitions; partition++) {
-      this.positions.push((await log.bounds(topic, partition))[this.options.from ?? 'start']);
+      this.positions.push(await this.firstPosition(partition));
     }
     await this.catchUp();
+  }
+
+  private async firstPosition(partition: number): Promise<number> {
+    const { log, topic, from = 'start' } = this.options;
+    return (await log.bounds(topic, partition))[from];
+  }
+
+  private async patiently(partition: number, step: () => Promise<void>): Promise<void> {
+    const { clock, onUnread } = this.options;
+    const { signal } = this.closing;
+    const startMs = clock.monotonic();
+    for (;;) {
+      try {
+        return await step();
+      } catch (error) {
+        const isPassing = isEngineError(error) && error.retriable && clock.monotonic() - startMs < PATIENCE_MS;
+        if (!isPassing || signal.aborted) throw error;
+        onUnread(error, partition);
+        await clock.sleep(RETRY_MS, signal).catch(() => undefined);
+      }
+    }
   }
 
   /** Records not yet applied, over all partitions. */

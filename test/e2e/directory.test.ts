@@ -3,6 +3,8 @@
  * carried out there and answer as they would on a free one.
  */
 import { existsSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../streams/clock.js';
@@ -42,6 +44,18 @@ beforeAll(() => {
 });
 afterEach(killAll);
 afterAll(removeTemporaryDirectories);
+
+describe('an engine that cannot start', () => {
+  it('ends, though parts of it were running already', async () => {
+    const holder = createServer();
+    await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+    const { port } = holder.address() as AddressInfo;
+    const second = await runFreshet('up', '--port', String(port), '--data', temporaryDirectory());
+    holder.close();
+    expect(second.code).toBe(1);
+    expect(second.stderr).toMatch(/EADDRINUSE/);
+  });
+});
 
 describe('a directory that a running engine holds', () => {
   it('is refused to a second engine, by the name of the process', async () => {

@@ -168,6 +168,17 @@ describe('on a redis cluster', () => {
     listener.close();
     await open.close();
   });
+
+  it('opens just after a master was killed, before another took its place', async () => {
+    // Not the one that answers the first call, which is patient by itself.
+    const isOther = ({ port }: { port: number }): boolean =>
+      /^.* myself,master .* connected [1-9]\d*-\d+/m.test(cli(`:${port}`, 'CLUSTER', 'NODES'));
+    const gone = cluster.nodes.find(isOther)!;
+    await gone.process.kill();
+    const open = await openStore(topologyOf(cluster), { unavailableMs: 30_000, answerMs: 500 });
+    await open.store.acquire(TASK, 'A');
+    await open.close();
+  });
 });
 
 function infoOf(address: string, section: string): string {

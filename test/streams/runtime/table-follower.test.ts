@@ -1,12 +1,20 @@
 /** A follower of a table whose log cannot be read for a while. */
 import { describe, expect, it } from 'vitest';
+import { EngineError } from '../../../schemas/errors.js';
 import { ManualClock } from '../../../streams/clock.js';
-import type { LogBatch, ReadLimits } from '../../../streams/log/event-log.js';
+import type { LogBatch, PartitionBounds, ReadLimits } from '../../../streams/log/event-log.js';
 import { MemoryLog } from '../../../streams/memory/memory-log.js';
 import { TableFollower } from '../../../streams/runtime/table-follower.js';
 
 class UnreadableLog extends MemoryLog {
   isUnreadable = false;
+  /** Calls for bounds to come that fail, and how. */
+  fault: { times: number; readonly error: Error } | undefined;
+
+  override bounds(topic: string, partition: number): Promise<PartitionBounds> {
+    const { fault } = this;
+    return fault !== undefined && fault.times-- > 0 ? Promise.reject(fault.error) : super.bounds(topic, partition);
+  }
 
   override read(topic: string, partition: number, from: number, limits: ReadLimits): Promise<LogBatch> {
     return this.isUnreadable ? Promise.reject(new Error('unreachable')) : super.read(topic, partition, from, limits);
@@ -48,6 +56,26 @@ describe('a follower whose log cannot be read', () => {
     await clock.advance(1_000);
     expect(applied).toEqual(['0/a', '1/b']);
     await follower.close();
+  });
+
+  it('opens once the log can be read, and gives up when it does not come back', async () => {
+    const { clock, log, follower, applied, unread, put } = follow();
+    put(1, 'b');
+    const unavailable = new EngineError('LOG_UNAVAILABLE', 'a broker is gone');
+    log.fault = { times: 3, error: unavailable };
+    const opened = follower.open();
+    await clock.advance(2_000);
+    await opened;
+    expect([unread, applied]).toEqual([[0, 0, 0], ['1/b']]);
+    await follower.close();
+
+    const other = follow();
+    other.log.fault = { times: Infinity, error: unavailable };
+    const failed = expect(other.follower.open()).rejects.toBe(unavailable);
+    await other.clock.advance(31_000);
+    await failed;
+    other.log.fault = { times: Infinity, error: new EngineError('TOPIC_UNKNOWN', 'no such topic') };
+    await expect(other.follower.open()).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' });
   });
 
   it('can be closed meanwhile', async () => {
