@@ -91,7 +91,14 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     await admin.open();
     running.push(() => admin.close());
     if (config.operations.port !== 0) {
-      const operations = new OperationsServer({ config: config.operations, engine, isStreaming, metrics, clock, logger });
+      const operations = new OperationsServer({
+        config: config.operations,
+        engine,
+        isStreaming,
+        metrics,
+        clock,
+        logger,
+      });
       terminal.say(`  operations  port ${await operations.open()}`);
       running.push(() => operations.close());
     }

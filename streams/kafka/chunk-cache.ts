@@ -57,7 +57,7 @@ export class Chunk {
       }
       nextOffset = entry.batch.lastOffset + 1;
     }
-    return { records, nextOffset };
+    return { records, nextOffset, hasMore: this.hasMore };
   }
 
   /** First batch that reaches the offset. */

@@ -57,6 +57,8 @@ export interface LogBatch {
   readonly records: readonly LogRecord[];
   /** Where to read on. Past the last record; greater than `from` even when compaction left no record. */
   readonly nextOffset: number;
+  /** There was more than this when it was read, though it is less than was asked for. Absent: less means the end. */
+  readonly hasMore?: boolean;
 }
 
 export interface ReadLimits {

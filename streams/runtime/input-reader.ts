@@ -34,6 +34,8 @@ export interface InputBatch {
   /** No entry's time is higher. */
   readonly highestTime: number;
   readonly nextOffset: number;
+  /** As in `LogBatch`. */
+  readonly hasMore: boolean;
 }
 
 export class InputReader {
@@ -45,7 +47,7 @@ export class InputReader {
 
   /** `known` are records that failed in an earlier try of the same batch. */
   async read(from: number, limits: ReadLimits, known: ReadonlyMap<number, Fault>): Promise<InputBatch> {
-    const { records, nextOffset } = await this.log.read(this.stage.input, this.partition, from, limits);
+    const { records, nextOffset, hasMore = false } = await this.log.read(this.stage.input, this.partition, from, limits);
     const entries: InputEntry[] = [];
     let highestTime = -Infinity;
     let bytes = 0;
@@ -57,7 +59,7 @@ export class InputReader {
       bytes += logged.value.length;
       entries.push(entry);
     }
-    return { entries, bytes, highestTime, nextOffset };
+    return { entries, bytes, highestTime, nextOffset, hasMore };
   }
 
   private decode(logged: LogRecord, known: Fault | undefined): InputEntry {

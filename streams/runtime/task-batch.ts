@@ -131,8 +131,8 @@ export class TaskBatch {
       records += end.records;
       bytesLeft -= chunk.bytes;
       const wasCut = offset !== chunk.nextOffset || this.isFull;
-      // A chunk that is not full has met the end of the log, or of what the log gives at a time.
-      isAtEnd = !wasCut && chunk.entries.length < limits.recordsMax;
+      // A chunk that is not full has met the end of the log, unless the log says otherwise.
+      isAtEnd = !wasCut && !chunk.hasMore && chunk.entries.length < limits.recordsMax;
       const isLong = records >= recordsMax || bytesLeft <= 0 || clock.monotonic() - startedMs >= options.batchMsMax;
       if (wasCut || isAtEnd || isLong) break;
     }
