@@ -71,9 +71,10 @@ export const servingSection = defineSection(
       max: 4 * 2 ** 30,
     }),
     streamLagMax: setting.integer({
-      description: 'Records the stream stages may be behind before writes get 429.',
+      description:
+        'Records the stream stages may be behind before writes get 429. An event leads to some seven records.',
       unit: 'records',
-      default: 1_000_000,
+      default: 5_000_000,
       min: 1,
       max: 1e12,
     }),
