@@ -1,5 +1,6 @@
 /**
- * Growth of the typed arrays that tables are made of: doubled, so that adding n rows copies O(n) numbers in all.
+ * Growth of the typed arrays that tables are made of, and of buffers that are written to: doubled, so that adding n entries copies
+ * O(n) of them in all.
  */
 
 type TypedArray = Float64Array | Float32Array | Uint32Array | Int32Array | Uint16Array | Uint8Array;
@@ -11,4 +12,12 @@ export function grown<A extends TypedArray>(array: A, length: number, fill = 0):
   longer.set(array);
   if (fill !== 0) longer.fill(fill, array.length);
   return longer;
+}
+
+/** A buffer of at least `length` bytes with the first `used` of this one, what follows being anything; itself when long enough. */
+export function grownBuffer(buffer: Buffer, used: number, length: number): Buffer {
+  if (length <= buffer.length) return buffer;
+  const larger = Buffer.allocUnsafe(Math.max(length, 2 * buffer.length));
+  buffer.copy(larger, 0, 0, used);
+  return larger;
 }

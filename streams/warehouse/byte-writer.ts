@@ -1,5 +1,7 @@
 /** A buffer that grows as it is written: little-endian numbers, varints and UTF-8 as ClickHouse's binary formats have them. */
 
+import { grownBuffer } from '../typed-growth.js';
+
 const VARINT_BYTES_MAX = 10;
 
 export class ByteWriter {
@@ -19,11 +21,7 @@ export class ByteWriter {
   private reserve(bytes: number): number {
     const at = this.length;
     this.length += bytes;
-    if (this.length > this.buffer.length) {
-      const larger = Buffer.allocUnsafe(Math.max(this.length, this.buffer.length * 2));
-      this.buffer.copy(larger, 0, 0, at);
-      this.buffer = larger;
-    }
+    if (this.length > this.buffer.length) this.buffer = grownBuffer(this.buffer, at, this.length);
     return at;
   }
 

@@ -1,5 +1,5 @@
 /** Columns of text: each value's own bytes, or numbers of a dictionary. */
-import { grown } from '../typed-growth.js';
+import { grown, grownBuffer } from '../typed-growth.js';
 import type { ByteWriter } from './byte-writer.js';
 import type { Column } from './column.js';
 import { TextDictionary } from './text-dictionary.js';
@@ -14,7 +14,7 @@ const VARINT_BYTES_MAX = 5;
 export class TextColumn implements Column {
   readonly type = 'String';
   isUsed = false;
-  private bytes = Buffer.allocUnsafe(TEXT_BYTES_EXPECTED);
+  private bytes: Buffer = Buffer.allocUnsafe(TEXT_BYTES_EXPECTED);
   private length = 0;
   /** Rows that `bytes` has. */
   private rows = 0;
@@ -66,11 +66,7 @@ export class TextColumn implements Column {
   private pad(row: number, more: number): void {
     const missing = row - this.rows;
     const length = this.length + missing + more;
-    if (length > this.bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.bytes.length));
-      this.bytes.copy(larger, 0, 0, this.length);
-      this.bytes = larger;
-    }
+    if (length > this.bytes.length) this.bytes = grownBuffer(this.bytes, this.length, length);
     if (missing === 0) return;
     this.bytes.fill(0, this.length, this.length + missing);
     this.length += missing;

@@ -3,6 +3,7 @@
  *
  * Open addressing with linear probing, at most half full; texts lie one behind the other in one buffer.
  */
+import { grownBuffer } from '../typed-growth.js';
 import { copySlice, type Utf8Slice } from './utf8-slice.js';
 
 const SLOTS = 64;
@@ -17,7 +18,7 @@ export class TextDictionary {
   private readonly hashes: number[] = [];
   /** Text `i` lies from `ends[i - 1]` to `ends[i]`. */
   private readonly ends: number[] = [];
-  private bytes = Buffer.allocUnsafe(TEXT_BYTES_EXPECTED);
+  private bytes: Buffer = Buffer.allocUnsafe(TEXT_BYTES_EXPECTED);
 
   /** Number of the text, which is `size` before the call when it is new. */
   add(text: Utf8Slice): number {
@@ -67,11 +68,7 @@ export class TextDictionary {
   private append(text: Utf8Slice): void {
     const at = this.ends.at(-1) ?? 0;
     const length = at + text.end - text.start;
-    if (length > this.bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.bytes.length));
-      this.bytes.copy(larger, 0, 0, at);
-      this.bytes = larger;
-    }
+    this.bytes = grownBuffer(this.bytes, at, length);
     copySlice(text, this.bytes, at);
     this.ends.push(length);
   }
