@@ -3,8 +3,9 @@
  *
  * A block is written in two steps: its rows, then one row in the ledger table. ClickHouse has no transaction over both,
  * nor over the table partitions one insert touches, so an interrupted block leaves rows the ledger does not know.
- * Whoever is unsure (first block after opening, after `position`, after a failure) therefore first reads which rows of
- * the range are there and leaves them out.
+ * Whoever is unsure (first block after opening, after `position`, after a failure) therefore first reads which rows behind
+ * the position are there and leaves them out, and stays unsure until its blocks have passed the last of them: it may cut
+ * them shorter than the one that was interrupted.
  *
  * Why not take max(_offset) of the table itself: rows disappear by retention and erasure, a block may have no rows, and
  * one insert into several table partitions may be stored in part; each would make the maximum lie.
@@ -26,6 +27,12 @@ export interface LedgerStore {
   insertBlock(table: string, rows: BlockRows, source: BlockSource, queryId: string): Promise<void>;
   select(sql: string, params: QueryParams, queryId?: string): AsyncIterable<Record<string, unknown>>;
   command(sql: string, params: QueryParams): Promise<void>;
+}
+
+interface StoredRows {
+  readonly keys: ReadonlySet<string>;
+  /** −1 when there are none. */
+  readonly lastOffset: number;
 }
 
 const LEDGER = '_freshet_blocks';
@@ -53,12 +60,13 @@ export class BlockLedger {
       let missing: BlockRows = rows;
       if (position !== undefined && range.fromOffset <= position)
         missing = rows.filter((place) => place._offset > position);
+      let lastStored = -1;
       if (position === undefined || this.certain.get(lane) !== position) {
-        const stored = await this.readStored(table, lane, {
-          ...range,
-          fromOffset: Math.max(range.fromOffset, (position ?? -1) + 1),
-        });
-        if (stored.size > 0) missing = missing.filter((row) => !stored.has(rowKey(row._offset, row._outputId)));
+        const fromOffset = Math.max(range.fromOffset, (position ?? -1) + 1);
+        const stored = await this.readStored(table, lane, { ...range, fromOffset });
+        lastStored = stored.lastOffset;
+        if (stored.keys.size > 0)
+          missing = missing.filter((row) => !stored.keys.has(rowKey(row._offset, row._outputId)));
       }
       this.certain.delete(lane);
       const { topic, partition, toOffset } = range;
@@ -66,7 +74,7 @@ export class BlockLedger {
         await this.store.insertBlock(table, missing, { _topic: topic, _partition: partition }, lane);
       }
       await this.store.insertRows(LEDGER, [{ table, topic, partition, to_offset: toOffset }]);
-      this.certain.set(lane, toOffset);
+      if (lastStored <= toOffset) this.certain.set(lane, toOffset);
       return { rowsStored: missing.length, wasStored: missing.length < rows.length };
     });
   }
@@ -96,15 +104,25 @@ export class BlockLedger {
     return undefined;
   }
 
-  /** Runs under the insert's own query id, so that it is refused while an attempt that lost its caller still runs. */
-  private async readStored(table: string, lane: string, range: BlockRange): Promise<Set<string>> {
+  /**
+   * Rows from `fromOffset` on, whatever the block: those of an interrupted attempt. Runs under the insert's own query id, so that
+   * it is refused while an attempt that lost its caller still runs.
+   */
+  private async readStored(
+    table: string,
+    lane: string,
+    { topic, partition, fromOffset }: BlockRange,
+  ): Promise<StoredRows> {
     const sql = `SELECT _offset, _outputId FROM ${table} WHERE _topic = {topic:String}
-      AND _partition = {partition:UInt32} AND _offset BETWEEN {fromOffset:UInt64} AND {toOffset:UInt64}`;
-    const stored = new Set<string>();
-    for await (const row of this.store.select(sql, { ...range }, lane)) {
-      stored.add(rowKey(Number(row['_offset']), String(row['_outputId'])));
+      AND _partition = {partition:UInt32} AND _offset >= {fromOffset:UInt64}`;
+    const keys = new Set<string>();
+    let lastOffset = -1;
+    for await (const row of this.store.select(sql, { topic, partition, fromOffset }, lane)) {
+      const offset = Number(row['_offset']);
+      keys.add(rowKey(offset, String(row['_outputId'])));
+      lastOffset = Math.max(lastOffset, offset);
     }
-    return stored;
+    return { keys, lastOffset };
   }
 
   private async inLane<T>(lane: string, call: () => Promise<T>): Promise<T> {

@@ -184,7 +184,21 @@ const unmendedTables = (): (() => void) =>
 
 /** A block whose insert was cut off is inserted again whole, whatever is there of it. */
 const sinkDoubles = (): (() => void) =>
-  replaceIn<object>(BlockLedger.prototype, () => ({ readStored: () => Promise.resolve(new Set<string>()) }));
+  replaceIn<object>(BlockLedger.prototype, () => ({
+    readStored: () => Promise.resolve({ keys: new Set<string>(), lastOffset: -1 }),
+  }));
+
+/** Who found what an interrupted block left within its first block believes that there is no more behind it. */
+const sinkForgets = (): (() => void) =>
+  replaceIn<object>(BlockLedger.prototype, (original) => {
+    const readStored = original('readStored');
+    return {
+      async readStored(...args) {
+        const stored = (await Reflect.apply(readStored, this, args)) as object;
+        return { ...stored, lastOffset: -1 };
+      },
+    };
+  });
 
 /** The inside of a task, as mutations see it. */
 interface TaskInside {
@@ -370,6 +384,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'the sink doubles what a torn block had stored',
     mutation: { patch: sinkDoubles },
     foundAfter: 2,
+    harm: /the warehouse has .* 2 times/,
+  },
+  {
+    name: 'the sink doubles what a longer block had stored',
+    mutation: { patch: sinkForgets },
+    foundAfter: 335,
     harm: /the warehouse has .* 2 times/,
   },
 ];

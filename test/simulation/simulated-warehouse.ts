@@ -96,13 +96,13 @@ export class WarehouseServer {
       if (position !== undefined) yield { position };
       return;
     }
-    const [from, to] = [Number(params['fromOffset']), Number(params['toOffset'])];
+    const from = Number(params['fromOffset']);
     yield* await ask(() => {
       if (queryId !== undefined) this.requireIdle(queryId);
       const stored = this.rows.filter((row) => row.startsWith(`${place}/`)).map((row) => row.slice(place.length + 1));
       return stored
         .map((row) => ({ _offset: Number(row.split('/')[0]), _outputId: row.split('/')[1] }))
-        .filter(({ _offset }) => _offset >= from && _offset <= to);
+        .filter(({ _offset }) => _offset >= from);
     });
   }
 

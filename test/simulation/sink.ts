@@ -22,7 +22,7 @@ import { INSERT_MS, WarehouseServer } from './simulated-warehouse.js';
 import { SESSIONS } from './stages.js';
 
 const TABLE = 'sessions';
-const READ_LIMITS = { recordsMax: 20, bytesMax: 1 << 20 };
+const READ_RECORDS = [1, 3, 20];
 const POLL_MS = 20;
 const RESTART_MS_MAX = 200;
 /** Inserts that the server does not survive, of all. */
@@ -44,8 +44,6 @@ export class SimulatedSink {
   readonly server: WarehouseServer;
   private readonly network: Network;
   private readonly random: Random;
-  private readonly blockRecords: number;
-  private readonly blockWaitMs: number;
   private process: Process | undefined;
   private kills = 0;
   private restarts = -1;
@@ -63,8 +61,6 @@ export class SimulatedSink {
     const faults = new FaultPlan(random.stream('faults'));
     this.network = { scheduler, faults, random: random.stream('network'), delayMsMax: this.random.pick([1, 5]) };
     this.server = new WarehouseServer(scheduler);
-    this.blockRecords = this.random.pick([2, 5, 12]);
-    this.blockWaitMs = this.random.pick([20, 150]);
   }
 
   start(): void {
@@ -117,6 +113,8 @@ export class SimulatedSink {
 
   private async follow(process: Process): Promise<void> {
     const ledger = new BlockLedger(this.server.seenBy(process));
+    // Of each process anew: one that follows another may cut its blocks shorter.
+    const blockRecords = this.random.pick([2, 5, 12]);
     const sink = WarehouseSink.ofRows({
       warehouse: {
         insert: (table, rows, range) => ledger.insert(table, rows, range),
@@ -124,10 +122,11 @@ export class SimulatedSink {
       },
       table: TABLE,
       clock: process,
-      blockRecords: this.blockRecords,
-      blockWaitMs: this.blockWaitMs,
-      bufferedRowsMax: 3 * this.blockRecords,
+      blockRecords,
+      blockWaitMs: this.random.pick([1, 20, 150]),
+      bufferedRowsMax: 3 * blockRecords,
     });
+    const limits = { recordsMax: this.random.pick(READ_RECORDS), bytesMax: 1 << 20 };
     const log = new SimulatedLog(this.log, process, this.network, this.cluster.coordinator);
     const places: { partition: number; next: number }[] = [];
     for (let partition = 0; partition < this.log.topic(SESSIONS).partitions; partition++) {
@@ -137,7 +136,7 @@ export class SimulatedSink {
       const pulled: SinkRecord[] = [];
       for (const place of places) {
         const { partition, next } = place;
-        const batch = await log.read(SESSIONS, partition, next, READ_LIMITS).catch(() => undefined);
+        const batch = await log.read(SESSIONS, partition, next, limits).catch(() => undefined);
         if (batch === undefined || batch.nextOffset <= next) continue;
         place.next = batch.nextOffset;
         for (const { offset } of batch.records) {

@@ -91,6 +91,16 @@ export function describeWarehouse(name: string, createPlace: () => Promise<Wareh
       expect(await offsetsOf('torn')).toEqual(offsets(0, 19));
     });
 
+    it('leaves them out also where its own blocks end before those of the attempt', async () => {
+      await createTable('shorter');
+      await warehouse.execute(`INSERT INTO shorter SELECT 'clicks', 0, number, '', 'shorter', 0, 0 FROM numbers(20)`);
+      expect(await warehouse.position('shorter', 'clicks', 0)).toBeUndefined();
+      expect(await warehouse.insert('shorter', block(0, 9), range(0, 9))).toEqual({ rowsStored: 0, wasStored: true });
+      expect(await warehouse.insert('shorter', block(10, 14), range(10, 14))).toMatchObject({ rowsStored: 0 });
+      expect(await warehouse.insert('shorter', block(15, 29), range(15, 29))).toMatchObject({ rowsStored: 10 });
+      expect(await offsetsOf('shorter')).toEqual(offsets(0, 29));
+    });
+
     it('keeps several rows of one offset apart by their output id', async () => {
       await createTable('outputs');
       const rows = ['a', 'b'].map((_outputId) => ({ ...block(7, 7)[0]!, _outputId }));
