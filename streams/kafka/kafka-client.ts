@@ -112,7 +112,12 @@ export interface OffsetBroker extends Broker {
     replicaId: number;
     isolationLevel: number;
     topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: number }[] }[];
-  }): Promise<{ responses: readonly { partitions: readonly { offset: string }[] }[] }>;
+  }): Promise<{
+    responses: readonly {
+      topic: string;
+      partitions: readonly { partition: number; offset: string }[];
+    }[];
+  }>;
 }
 
 const COORDINATOR_GROUP = 0;

@@ -1,7 +1,7 @@
 /**
  * Reads partitions from given offsets: from the cache, or by a fetch that does not wait.
  *
- * Reads of a turn from one broker share a fetch. When more is there than was fetched, the next piece is fetched while the
+ * Reads of a turn from one broker share a fetch, questions for bounds a request. When more is there than was fetched, the next piece is fetched while the
  * reader works. An offset outside of the log is an error with the bounds, never a jump.
  */
 import type { EngineError } from '../../schemas/errors.js';
@@ -31,6 +31,13 @@ interface WaitingFetch {
   reject(error: unknown): void;
 }
 
+interface OffsetQuestion {
+  readonly topic: string;
+  readonly partition: number;
+  resolve(offset: number): void;
+  reject(error: unknown): void;
+}
+
 /** A fetch of many partitions at once stays below this. */
 export const FETCH_BYTES_MAX = 32 * 1_048_576;
 const RETRY_MS = 50;
@@ -45,6 +52,8 @@ const READ_COMMITTED = 1;
 export class PartitionReader {
   readonly cache: ChunkCache;
   private readonly waiting = new Map<number, WaitingFetch[]>();
+  /** Of this turn, by leader and what is asked for. */
+  private readonly questions = new Map<string, OffsetQuestion[]>();
   /** Fetches under way by place and offset. */
   private readonly ahead = new Map<string, Promise<Chunk>>();
 
@@ -163,13 +172,55 @@ export class PartitionReader {
     });
   }
 
-  private async offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {
-    const broker = await this.context.channel.leaderBroker(topic, partition);
-    const topics = [{ topic, partitions: [{ partition, timestamp }] }];
-    const { responses } = await broker.listOffsets({ replicaId: -1, isolationLevel: READ_COMMITTED, topics });
-    return Number(responses[0]!.partitions[0]!.offset);
+  private offsetAt(topic: string, partition: number, timestamp: number): Promise<number> {
+    const node = this.context.channel.leader(topic, partition);
+    const key = `${node}/${timestamp}`;
+    return new Promise((resolve, reject) => {
+      const question = { topic, partition, resolve, reject };
+      const waiting = this.questions.get(key);
+      if (waiting !== undefined) {
+        waiting.push(question);
+        return;
+      }
+      this.questions.set(key, [question]);
+      queueMicrotask(() => {
+        const asked = this.questions.get(key)!;
+        this.questions.delete(key);
+        void this.askOffsets(asked, timestamp);
+      });
+    });
+  }
+
+  /** Of partitions with one leader, in one request. Where that fails each is asked for by itself: one may be at fault. */
+  private async askOffsets(questions: readonly OffsetQuestion[], timestamp: number): Promise<void> {
+    const { topic, partition } = questions[0]!;
+    const topics = [...new Set(questions.map((question) => question.topic))].map((name) => {
+      const own = questions.filter((question) => question.topic === name);
+      return { topic: name, partitions: [...new Set(own.map((question) => question.partition))].map(at(timestamp)) };
+    });
+    try {
+      const broker = await this.context.channel.leaderBroker(topic, partition);
+      const { responses } = await broker.listOffsets({ replicaId: -1, isolationLevel: READ_COMMITTED, topics });
+      const found = new Map(
+        responses.flatMap(({ topic, partitions }) =>
+          partitions.map(({ partition, offset }) => [`${topic}/${partition}`, Number(offset)] as const),
+        ),
+      );
+      for (const question of questions) {
+        const offset = found.get(`${question.topic}/${question.partition}`);
+        if (offset !== undefined) question.resolve(offset);
+        else question.reject(new Error(`the broker did not answer for ${question.topic}/${question.partition}`));
+      }
+    } catch (error) {
+      if (questions.length === 1) questions[0]!.reject(error);
+      else for (const question of questions) void this.askOffsets([question], timestamp);
+    }
   }
 }
+
+const at =
+  (timestamp: number) =>
+  (partition: number): { partition: number; timestamp: number } => ({ partition, timestamp });
 
 /** A request may name a partition once only. */
 function withoutRepeats(entries: readonly WaitingFetch[]): WaitingFetch[][] {

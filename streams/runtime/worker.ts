@@ -89,9 +89,8 @@ export class StreamWorker {
 
   /** Input records not yet processed, over all tasks. */
   async lag(): Promise<number> {
-    let lag = 0;
-    for (const loop of this.loops.values()) lag += await loop.lag();
-    return lag;
+    const lags = await Promise.all([...this.loops.values()].map((loop) => loop.lag()));
+    return lags.reduce((sum, lag) => sum + lag, 0);
   }
 
   /** Counters by task, such as `users/3`. */

@@ -40,7 +40,7 @@ describe('a read', () => {
     const { clock, reader } = readerWith(10, 'LOG_UNAVAILABLE');
     const reading = reader.read('t', 0, 0, LIMITS);
     await clock.advance(8_000);
-    expect(await reading).toEqual({ records: [], nextOffset: 0 });
+    expect(await reading).toEqual({ records: [], nextOffset: 0, hasMore: false });
   });
 
   it('gives up after some ten seconds', async () => {
@@ -54,5 +54,56 @@ describe('a read', () => {
     const { reader, asked } = readerWith(Infinity, 'LOG_REFUSED');
     await expect(reader.read('t', 0, 0, LIMITS)).rejects.toMatchObject({ code: 'LOG_REFUSED' });
     expect(asked()).toBe(1);
+  });
+});
+
+describe('questions for bounds', () => {
+  interface Request {
+    topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[];
+  }
+
+  /** Logs begin at 10 times their partition and have 3 records; a request that names `faulty` fails. */
+  function readerOver(faulty: number | undefined) {
+    const requests: Request[] = [];
+    const broker = {
+      listOffsets: (request: Request) => {
+        requests.push(request);
+        const all = request.topics.flatMap(({ partitions }) => partitions.map(({ partition }) => partition));
+        if (faulty !== undefined && all.includes(faulty)) throw new EngineError('LOG_REFUSED', `of ${faulty}`);
+        const responses = request.topics.map(({ topic, partitions }) => ({
+          topic,
+          partitions: partitions.map(({ partition, timestamp }) => ({
+            partition,
+            offset: String(10 * partition + (timestamp === -1 ? 3 : 0)),
+          })),
+        }));
+        return Promise.resolve({ responses });
+      },
+    };
+    const channel = {
+      leader: (_: string, partition: number) => partition % 2,
+      leaderBroker: () => Promise.resolve(broker),
+    } as unknown as Channel;
+    const metrics = new KafkaMetrics(createMetrics({ namespace: 'test', includeProcess: false }));
+    const options = { partitionBytesMax: 1_000, cacheBytesMax: 1_000 };
+    return { reader: new PartitionReader({ channel, clock: new ManualClock(), metrics }, options), requests };
+  }
+
+  it('share a request to each leader', async () => {
+    const { reader, requests } = readerOver(undefined);
+    const asked = ['t', 'u'].flatMap((topic) => [0, 1, 2, 3].map((partition) => reader.bounds(topic, partition)));
+    const bounds = [0, 1, 2, 3].map((partition) => ({ start: 10 * partition, end: 10 * partition + 3 }));
+    expect(await Promise.all(asked)).toEqual([...bounds, ...bounds]);
+    expect(requests).toHaveLength(4);
+  });
+
+  it('are answered but for the partition at fault', async () => {
+    const { reader } = readerOver(2);
+    const [first, faulty, third] = [0, 2, 4].map((partition) => reader.bounds('t', partition));
+    await expect(faulty).rejects.toMatchObject({ code: 'LOG_REFUSED' });
+    expect(await Promise.all([first, third])).toEqual([
+      { start: 0, end: 3 },
+      { start: 40, end: 43 },
+    ]);
   });
 });
