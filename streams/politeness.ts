@@ -2,10 +2,10 @@
  * Work that nobody waits for gives way to work that somebody waits for, on the one event loop they share.
  *
  *   background: slice ──nextTurn()──▶ waits ──▶ slice …
- *                                      └─ until others ran twice as long as the slice took, or had nothing to run
+ *                                      └─ until others ran six times as long as the slice took, or had nothing to run
  *
  * Each background worker is handed a clock of its own, whose `nextTurn` waits as long as the loop is busy with others, at
- * most in proportion to what the worker used since its last turn. So a busy loop leaves background work a third of its
+ * most in proportion to what the worker used since its last turn. So a busy loop leaves background work a seventh of its
  * time, never nothing; an idle one all of it. A turn in which hardly anything ran tells that the loop is idle: those who
  * wait for a disk or a socket then find it free within one slice.
  *
@@ -15,7 +15,7 @@
 import type { Clock, TimerHandle } from './clock.js';
 
 /** Time of others for each ms of background work. */
-const OTHERS_SHARE = 2;
+const OTHERS_SHARE = 6;
 /** A turn of the loop that took less had nothing to do, ms. */
 const IDLE_TURN_MS = 0.25;
 /** One that waited for a server meanwhile did not work all the time: no more than this is charged, ms. */

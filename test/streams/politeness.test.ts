@@ -40,15 +40,15 @@ describe('background work', () => {
     }
   });
 
-  it('leaves a busy loop to others for twice as long as it used it, and then goes on', async () => {
+  it('leaves a busy loop to others for six times as long as it used it, and then goes on', async () => {
     const loop = new Loop(busy(100, 4));
     const clock = new Politeness(loop).backgroundClock();
     loop.work(6);
     await clock.nextTurn();
-    expect(loop.turns).toBe(3);
+    expect(loop.turns).toBe(9);
     loop.work(1);
     await clock.nextTurn();
-    expect(loop.turns).toBe(4);
+    expect(loop.turns).toBe(9 + 2);
   });
 
   it('goes on at once when the others are done', async () => {
@@ -64,7 +64,7 @@ describe('background work', () => {
     const clock = new Politeness(loop).backgroundClock();
     loop.work(60_000);
     await clock.nextTurn();
-    expect(loop.turns).toBe(5);
+    expect(loop.turns).toBe(15);
   });
 
   it('does not take the work of its like for that of others', async () => {
@@ -81,11 +81,11 @@ describe('background work', () => {
     };
     loop.work(2);
     await left.nextTurn();
-    // Owed: 4 ms. None of it in the first turn, 1 in each later one; the right one has begun to give way.
-    expect(loop.turns).toBeGreaterThanOrEqual(5);
+    // Owed: 12 ms. None of it in the first turn, 1 in each later one; the right one has begun to give way.
+    expect(loop.turns).toBeGreaterThanOrEqual(13);
     await second;
-    // The right one is charged for the 10 ms since it was made, and owes 20.
-    expect(loop.turns).toBe(5 + 20);
+    // The right one is charged for the 10 ms since it was made, and owes 60.
+    expect(loop.turns).toBe(13 + 60);
   });
 
   it('has turns one after another, in the order in which they were asked for', async () => {
@@ -96,6 +96,6 @@ describe('background work', () => {
     const order: number[] = [];
     await Promise.all(clocks.map((clock, i) => clock.nextTurn().then(() => order.push(i))));
     expect(order).toEqual([0, 1, 2]);
-    expect(loop.turns).toBe(3);
+    expect(loop.turns).toBe(3 * 3);
   });
 });
