@@ -47,7 +47,11 @@ export class InputReader {
 
   /** `known` are records that failed in an earlier try of the same batch. */
   async read(from: number, limits: ReadLimits, known: ReadonlyMap<number, Fault>): Promise<InputBatch> {
-    const { records, nextOffset, hasMore = false } = await this.log.read(this.stage.input, this.partition, from, limits);
+    const {
+      records,
+      nextOffset,
+      hasMore = false,
+    } = await this.log.read(this.stage.input, this.partition, from, limits);
     const entries: InputEntry[] = [];
     let highestTime = -Infinity;
     let bytes = 0;

@@ -200,7 +200,7 @@ describe('operation', () => {
     const clock = new ManualClock();
     await start({ clock, streamLag: () => lag, freeDiskBytes: () => free });
     const event = { type: 'click', userId: 'ada', itemId: 'x' };
-    lag = 2_000_000;
+    lag = 6_000_000;
     await clock.advance(250);
     const behind = await engine.call('POST', '/v1/events', event);
     expect([behind.status, behind.body.error.code, behind.headers['retry-after']]).toEqual([429, 'OVERLOADED', '1']);
