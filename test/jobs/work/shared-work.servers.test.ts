@@ -162,7 +162,8 @@ describeWithRedis('training shared out to workers', () => {
     configure('held');
     const pool = await openPool();
     const held = spawnWorker();
-    const trials = await combinations('ials', { epochs: [120] }, { seed: '1' });
+    // Long enough that the first worker stands still within it, on a quick machine too.
+    const trials = await combinations('ials', { epochs: [1_000] }, { seed: '1' });
     const answering = shareTrials(pool, WORLD, trials, { signal: SIGNAL });
     await held.says(/shard taken/, 60_000);
     process.kill(held.pid, 'SIGSTOP');
