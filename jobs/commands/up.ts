@@ -104,14 +104,12 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     }
     if (roles.has('serve')) {
       const parts = { engine, config, clock, metrics, logger, modelsFolder: resolve(options.models) };
-      const serving = await createServing({ ...parts, random, version: VERSION });
-      const started = serving.node;
+      const { node: started, published } = await createServing({ ...parts, random, version: VERSION });
       node = started;
       running.push(() => started.stop());
       url = `http://${config.serving.host}:${await started.start()}`;
       announce(context, { url, data: options.data, isOpen: config.serving.apiKeys.length === 0 });
       if (warehouse !== undefined) {
-        const { published } = serving;
         const { reading } = warehouse;
         const training = await startTraining({ ...parts, published, data: options.data, warehouse: reading });
         if (training !== undefined) running.push(() => training.stop());

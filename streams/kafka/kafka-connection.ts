@@ -10,7 +10,7 @@ import { type Channel, KafkaClient } from './kafka-client.js';
 import { KafkaMetrics } from './kafka-metrics.js';
 import { DEFAULT_TUNING, type KafkaLogOptions, type KafkaTuning } from './kafka-options.js';
 import { PartitionReader } from './partition-reader.js';
-import { patiently } from './patience.js';
+import { patientlyOnKafka } from './patience.js';
 import { Sender } from './sender.js';
 import { TopicAdmin } from './topic-admin.js';
 
@@ -73,7 +73,7 @@ export class KafkaConnection {
       const name = prefix + CATALOGUE;
       await admin.createMissing([{ name, partitions: 1, class: 'event' }], tuning);
       for (let i = 0; i < 3 + tuning.pollLanes; i++) {
-        channels.push(await patiently(clock, 'open the log', () => client.openChannel([name])));
+        channels.push(await patientlyOnKafka(clock, 'open the log', () => client.openChannel([name])));
       }
       return new KafkaConnection(options, tuning, client, admin, new KafkaMetrics(options.metrics), channels);
     } catch (error) {
@@ -87,7 +87,7 @@ export class KafkaConnection {
   async follow(topics: readonly string[]): Promise<void> {
     if (topics.length === 0) return;
     const what = `find the leaders of ${topics.join(', ')}`;
-    for (const channel of this.channels) await patiently(this.options.clock, what, () => channel.follow(topics));
+    for (const channel of this.channels) await patientlyOnKafka(this.options.clock, what, () => channel.follow(topics));
   }
 
   async close(): Promise<void> {

@@ -193,13 +193,19 @@ export class PartitionReader {
 
   /** Of partitions with one leader, in one request. Where that fails each is asked for by itself: one may be at fault. */
   private async askOffsets(questions: readonly OffsetQuestion[], timestamp: number): Promise<void> {
-    const { topic, partition } = questions[0]!;
-    const topics = [...new Set(questions.map((question) => question.topic))].map((name) => {
-      const own = questions.filter((question) => question.topic === name);
-      return { topic: name, partitions: [...new Set(own.map((question) => question.partition))].map(at(timestamp)) };
-    });
+    const partitionsOf = new Map<string, Set<number>>();
+    for (const { topic, partition } of questions) {
+      const partitions = partitionsOf.get(topic);
+      if (partitions === undefined) partitionsOf.set(topic, new Set([partition]));
+      else partitions.add(partition);
+    }
+    const topics = [...partitionsOf].map(([topic, partitions]) => ({
+      topic,
+      partitions: [...partitions].map((partition) => ({ partition, timestamp })),
+    }));
+    const any = questions[0]!;
     try {
-      const broker = await this.context.channel.leaderBroker(topic, partition);
+      const broker = await this.context.channel.leaderBroker(any.topic, any.partition);
       const { responses } = await broker.listOffsets({ replicaId: -1, isolationLevel: READ_COMMITTED, topics });
       const found = new Map(
         responses.flatMap(({ topic, partitions }) =>
@@ -217,10 +223,6 @@ export class PartitionReader {
     }
   }
 }
-
-const at =
-  (timestamp: number) =>
-  (partition: number): { partition: number; timestamp: number } => ({ partition, timestamp });
 
 /** A request may name a partition once only. */
 function withoutRepeats(entries: readonly WaitingFetch[]): WaitingFetch[][] {

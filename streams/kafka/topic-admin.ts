@@ -8,7 +8,7 @@ import type { Clock } from '../clock.js';
 import type { TopicSpec } from '../log/event-log.js';
 import type { KafkaClient, TopicAdministration } from './kafka-client.js';
 import { kafkaFault } from './kafka-error.js';
-import { patiently } from './patience.js';
+import { patientlyOnKafka } from './patience.js';
 
 export interface TopicDefaults {
   /** Copies of each partition; undefined leaves it to the cluster. */
@@ -47,7 +47,7 @@ export class TopicAdmin {
 
   /** Creates what is missing; whoever was faster is checked afterwards. `names` are physical. */
   createMissing(specs: readonly TopicSpec[], defaults: TopicDefaults): Promise<void> {
-    return patiently(this.clock, 'create topics', () => this.tryCreateMissing(specs, defaults));
+    return patientlyOnKafka(this.clock, 'create topics', () => this.tryCreateMissing(specs, defaults));
   }
 
   private async tryCreateMissing(specs: readonly TopicSpec[], defaults: TopicDefaults): Promise<void> {

@@ -4,9 +4,9 @@
  * Reads every partition from its start, then keeps up. Values of a key arrive in rising version order within a
  * partition, except after a take-over or a late re-send, so `apply` must ignore a version below the one it holds.
  */
-import { isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
 import type { EventLog, LogRecord } from '../log/event-log.js';
+import { patiently } from '../patience.js';
 
 export interface TableFollowerOptions {
   readonly log: EventLog;
@@ -26,8 +26,6 @@ export interface TableFollowerOptions {
 const READ_LIMITS = { recordsMax: 250, bytesMax: 1 << 20 };
 /** Before a partition that could not be read is tried again. */
 const RETRY_MS = 500;
-/** While it opens: a log that cannot be read for longer will not be back by itself. */
-const PATIENCE_MS = 30_000;
 
 export class TableFollower {
   private readonly positions: number[] = [];
@@ -44,13 +42,11 @@ export class TableFollower {
    * that cannot be read for a moment, as after the death of a broker, is tried again; throws what it threw last.
    */
   async open(): Promise<void> {
-    const { log, topic } = this.options;
-    const { partitions } = log.topic(topic);
-    for (let partition = 0; partition < partitions; partition++) {
-      await this.patiently(partition, async () => {
-        this.positions[partition] ??= await this.firstPosition(partition);
-        await this.drain(partition);
-      });
+    const { log, topic, clock, onUnread } = this.options;
+    const { signal } = this.closing;
+    for (let partition = 0; partition < log.topic(topic).partitions; partition++) {
+      const onFault = (error: unknown): void => onUnread(error, partition);
+      await patiently({ clock, retryMs: RETRY_MS, onFault, signal }, () => this.begin(partition));
     }
     this.unsubscribe = log.onAppend(topic, (partitions) => this.wake(partitions));
     this.wake(undefined);
@@ -59,32 +55,14 @@ export class TableFollower {
   /** As `open`, for schedulers that call `catchUp` themselves: does not follow afterwards. */
   async load(): Promise<void> {
     const { log, topic } = this.options;
-    const { partitions } = log.topic(topic);
-    for (let partition = 0; partition < partitions; partition++) {
-      this.positions.push(await this.firstPosition(partition));
-    }
-    await this.catchUp();
+    for (let partition = 0; partition < log.topic(topic).partitions; partition++) await this.begin(partition);
   }
 
-  private async firstPosition(partition: number): Promise<number> {
+  /** May be repeated after a failure: goes on where it was. */
+  private async begin(partition: number): Promise<void> {
     const { log, topic, from = 'start' } = this.options;
-    return (await log.bounds(topic, partition))[from];
-  }
-
-  private async patiently(partition: number, step: () => Promise<void>): Promise<void> {
-    const { clock, onUnread } = this.options;
-    const { signal } = this.closing;
-    const startMs = clock.monotonic();
-    for (;;) {
-      try {
-        return await step();
-      } catch (error) {
-        const isPassing = isEngineError(error) && error.retriable && clock.monotonic() - startMs < PATIENCE_MS;
-        if (!isPassing || signal.aborted) throw error;
-        onUnread(error, partition);
-        await clock.sleep(RETRY_MS, signal).catch(() => undefined);
-      }
-    }
+    this.positions[partition] ??= (await log.bounds(topic, partition))[from];
+    await this.drain(partition);
   }
 
   /** Records not yet applied, over all partitions. */

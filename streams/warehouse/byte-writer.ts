@@ -21,7 +21,7 @@ export class ByteWriter {
   private reserve(bytes: number): number {
     const at = this.length;
     this.length += bytes;
-    if (this.length > this.buffer.length) this.buffer = grownBuffer(this.buffer, at, this.length);
+    this.buffer = grownBuffer(this.buffer, at, this.length);
     return at;
   }
 

@@ -66,7 +66,7 @@ export class TextColumn implements Column {
   private pad(row: number, more: number): void {
     const missing = row - this.rows;
     const length = this.length + missing + more;
-    if (length > this.bytes.length) this.bytes = grownBuffer(this.bytes, this.length, length);
+    this.bytes = grownBuffer(this.bytes, this.length, length);
     if (missing === 0) return;
     this.bytes.fill(0, this.length, this.length + missing);
     this.length += missing;

@@ -1,8 +1,8 @@
 /**
  * Chaos on real servers from the command line: `npm run chaos -- [--seed K] [--seeds N] [--events N] [--short] [--json]`.
  *
- * The last line is JSON, of the last seed, asked for or not; with several seeds each has its line. Exit code 1 when anything was lost,
- * doubled or stale.
+ * The last line is JSON, of the last seed, asked for or not; with several seeds each has its line. Exit code 1 when
+ * anything was lost, doubled or stale.
  */
 import { parseArgs } from 'node:util';
 import { kafkaMissing } from '../harness/servers/kafka.js';
