@@ -2,9 +2,10 @@
  * Second operator of stage 1: drops events whose id this person's last N events already had.
  *
  * Producers repeat what was not acknowledged, so repeats are close together: a ring of hashes a person suffices, and
- * nothing grows with history. A hash has 48 bits of (producerId, eventId): within a ring of 64 the chance that a new
- * event is taken for a repeat is 64 / 2^48, one in 4 × 10^12. Transport records (StateMerge, Forwarded) need no check
- * of their own: the runtime delivers outputs once.
+ * nothing grows with history. What was repeated counts as the newest, since it may be repeated again: only what comes
+ * between two tries can push it out, however many tries it takes. A hash has 48 bits of (producerId, eventId): within a
+ * ring of 64 the chance that a new event is taken for a repeat is 64 / 2^48, one in 4 × 10^12. Transport records
+ * (StateMerge, Forwarded) need no check of their own: the runtime delivers outputs once.
  */
 import { sessionRef } from '../../schemas/ids.js';
 import type { Operator } from '../../streams/runtime/operator.js';
@@ -41,11 +42,13 @@ export function createDedupeOperator(config: DedupeConfig = DEFAULT_DEDUPE): Ope
       if (record.kind !== 'Interaction' && record.kind !== 'Impression' && record.kind !== 'UserUpsert') return;
       const state = cell.getOr(emptyDedupeState);
       const hash = eventHash(record.producerId, record.eventId);
-      if (state.hashes.includes(hash)) {
+      const place = state.hashes.indexOf(hash);
+      if (place < 0) {
+        remember(state, hash, ringSize);
+      } else {
+        makeNewest(state, place);
         state.duplicates++;
         context.stop();
-      } else {
-        remember(state, hash, ringSize);
       }
       cell.changed();
     },
@@ -75,6 +78,19 @@ function remember(state: DedupeState, hash: number, ringSize: number): void {
   }
   hashes[oldest] = hash;
   state.oldest = (oldest + 1) % hashes.length;
+}
+
+function makeNewest(state: DedupeState, place: number): void {
+  const { hashes } = state;
+  const [hash] = hashes.splice(place, 1);
+  if (place < state.oldest) state.oldest--;
+  // The newest lies before the oldest, and at the end of a ring that begins at its start.
+  if (state.oldest === 0) {
+    hashes.push(hash!);
+  } else {
+    hashes.splice(state.oldest, 0, hash!);
+    state.oldest = (state.oldest + 1) % hashes.length;
+  }
 }
 
 /** Both rings' newest hashes in turn, each once: neither side's recent events can push out the other's. */
