@@ -33,6 +33,8 @@ const ownReader = new BinaryReader();
 export function createLayoutCodec<S>(layout: StateLayout<S>): StateCodec<S> {
   return {
     version: layout.version,
+    // A reader gives numbers, texts and copies.
+    decodesByCopy: true,
     encode(state) {
       ownWriter.openScratch();
       layout.write(state, ownWriter);

@@ -88,11 +88,15 @@ export class BinaryWriter {
 
   /** A copy of what stands in the writer's own memory, in Node's pool unless told where. */
   takeScratch(memory: Memory = Buffer): Buffer {
-    const size = this.position;
-    const copy = memory.allocUnsafe(size);
-    this.bytes.copy(copy, 0, 0, size);
-    if (this.scratch.length > SCRATCH_BYTES_KEPT) this.scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES_START);
+    const copy = memory.allocUnsafe(this.position);
+    this.copyScratch(copy);
     return copy;
+  }
+
+  /** As `takeScratch`, into bytes of that very length. */
+  copyScratch(target: Buffer): void {
+    this.bytes.copy(target, 0, 0, this.position);
+    if (this.scratch.length > SCRATCH_BYTES_KEPT) this.scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES_START);
   }
 
   writeByte(byte: number): void {

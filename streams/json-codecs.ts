@@ -36,6 +36,7 @@ export function jsonInput<R>(options: JsonInputOptions<R>): InputCodec<R> {
 export function jsonState<S>(version = 1, migrate?: (old: unknown, version: number) => S): StateCodec<S> {
   return {
     version,
+    decodesByCopy: true,
     encode: (state) => Buffer.from(JSON.stringify(state)),
     decode(bytes, stored) {
       const state = parse(bytes, 'STATE_CORRUPT', 'A stored state');

@@ -52,7 +52,7 @@ export const streamsSection = defineSection(
       max: 8 * 2 ** 30,
       unit: 'bytes',
       description:
-        'Approximate memory of each task’s cache of live rows; 1 MiB where state is in files of this machine, 16 MiB where it is on servers.',
+        'Approximate memory of each task’s cache of live rows; 4 MiB where state is in files of this machine, 16 MiB where it is on servers.',
     }),
     idleTickMs: setting.integer({
       default: 1_000,
@@ -78,7 +78,7 @@ export type StreamsConfig = SectionValues<typeof streamsSection>;
  * Reading a row again costs a look into mapped memory, or a round trip. Rows that are kept for long are what full
  * collections have to walk, and give back only by them.
  */
-const CACHE_BYTES = { embedded: 1 << 20, distributed: DEFAULT_TASK_OPTIONS.cacheBytesMax } as const;
+const CACHE_BYTES = { embedded: 4 << 20, distributed: DEFAULT_TASK_OPTIONS.cacheBytesMax } as const;
 
 /** The part of the section that tasks are made with. */
 export function taskOptionsOf(config: StreamsConfig): TaskOptions {

@@ -16,6 +16,7 @@
 import { mkdirSync } from 'node:fs';
 import { invariant, isEngineError } from '../../schemas/errors.js';
 import type { EngineError } from '../../schemas/errors.js';
+import { BlockMemory } from '../block-memory.js';
 import type { Clock, TimerHandle } from '../clock.js';
 import { DirectoryLock } from './directory-lock.js';
 import { Journal } from './journal.js';
@@ -59,6 +60,8 @@ export class Environment {
   private readonly file: LmdbFile;
   private readonly marks: Table;
   private journal: Journal;
+  /** Of rows, until the flush after the next. */
+  private readonly copies = new BlockMemory(2 * FLUSH_BYTES);
   private changed = new Set<Participant>();
   private heldBytes = 0;
   private waiters: Waiter[] = [];
@@ -103,9 +106,9 @@ export class Environment {
   }
 
   /** Tables whose rows are put in `write` and can be read at once; creates what is missing. For starting up. */
-  openMemoryTables(names: readonly string[]): Table[] {
+  openMemoryTables(names: readonly string[]): MemoryTable[] {
     const onChanged = (table: MemoryTable): void => this.changes(table);
-    return this.file.openTables(names).map((table) => new MemoryTable(table, onChanged));
+    return this.file.openTables(names).map((table) => new MemoryTable(table, this.copies, onChanged));
   }
 
   /** The participant has something for the next flush. Only within `write`, `append` and `restored`. */

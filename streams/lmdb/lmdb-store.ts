@@ -7,7 +7,7 @@
 import { BinaryReader } from '../../schemas/binary-reader.js';
 import { BinaryWriter } from '../../schemas/binary-writer.js';
 import { invariant } from '../../schemas/errors.js';
-import { LastingBytes } from '../lasting-bytes.js';
+import { SlabMemory } from '../slab-memory.js';
 import { settled } from '../memory/memory-log.js';
 import { compareTasks, copyHead, isApplied, taskFenced } from '../memory/memory-store.js';
 import type {
@@ -39,6 +39,7 @@ import {
   timerKey,
   timerOf,
 } from './state-keys.js';
+import type { MemoryTable } from './memory-table.js';
 import type { Table } from './table.js';
 
 interface OwnedHead {
@@ -48,7 +49,7 @@ interface OwnedHead {
 
 interface Task {
   readonly id: TaskId;
-  readonly table: Table;
+  readonly table: MemoryTable;
   /** undefined before the first acquire and after a drop. */
   current: OwnedHead | undefined;
   /** No timer lies before this: spares the search for due timers that are not there. */
@@ -67,14 +68,14 @@ export class LmdbStore implements StateStore {
   private readonly heads: Table;
   private readonly documents: Table;
   private readonly tasksByName = new Map<string, Task>();
-  /** Tasks keep the rows that they ask for. */
-  private readonly prefetched = new LastingBytes();
+  /** Of rows that are read for a moment. */
+  private readonly passing = new SlabMemory();
 
   constructor(
     private readonly environment: Environment,
     private readonly log: LmdbLog,
   ) {
-    [this.heads, this.documents] = environment.openMemoryTables(['heads', 'documents']) as [Table, Table];
+    [this.heads, this.documents] = environment.openMemoryTables(['heads', 'documents']) as [MemoryTable, MemoryTable];
     const stored = [...this.heads.range({})].map(({ key, value }) => ({ id: taskOf(key), head: decodeHead(value) }));
     const tables = environment.openMemoryTables(stored.map(({ id }) => tableName(id)));
     stored.forEach(({ id, head }, i) => this.addTask(id, tables[i]!, head));
@@ -100,7 +101,8 @@ export class LmdbStore implements StateStore {
   prefetch(id: TaskId, request: PrefetchRequest): Promise<Prefetched> {
     return settled(() => {
       const task = this.tasksByName.get(taskName(id));
-      const row = (key: string): Buffer | undefined => task?.table.get(rowKey(key), this.prefetched);
+      const { memory = this.passing } = request;
+      const row = (key: string): Buffer | undefined => task?.table.get(rowKey(key), memory);
       const timers = task === undefined ? [] : dueTimers(task, request);
       const commitId = task?.current?.head.commitId ?? '';
       return { commitId, rows: request.keys.map(row), timers, timerRows: timers.map(({ key }) => row(key)) };
@@ -115,7 +117,7 @@ export class LmdbStore implements StateStore {
     // Everything that can be refused was, before the first change.
     const stage = (): CommitOutcome => {
       if (isApplied(id, task.current, commit)) return 'already-applied';
-      for (const [key, value] of commit.puts) task.table.put(rowKey(key), value);
+      for (const [key, value] of commit.puts) task.table.putCopy(rowKey(key), value);
       for (const key of commit.deletes) task.table.remove(rowKey(key));
       for (const timer of commit.timersRemoved) task.table.remove(timerKey(timer));
       for (const timer of commit.timersAdded) {
@@ -142,7 +144,7 @@ export class LmdbStore implements StateStore {
   }
 
   get(id: TaskId, key: string): Promise<Buffer | undefined> {
-    return settled(() => this.tasksByName.get(taskName(id))?.table.get(rowKey(key)));
+    return settled(() => this.tasksByName.get(taskName(id))?.table.get(rowKey(key), this.passing));
   }
 
   async *scan(id: TaskId, range: ScanRange = {}): AsyncGenerator<readonly [key: string, value: Buffer]> {
@@ -233,11 +235,11 @@ export class LmdbStore implements StateStore {
     const id = { stage, partition };
     const known = this.tasksByName.get(taskName(id));
     if (known !== undefined) return known;
-    const [table] = this.environment.openMemoryTables([tableName(id)]) as [Table];
+    const [table] = this.environment.openMemoryTables([tableName(id)]) as [MemoryTable];
     return this.addTask(id, table, undefined);
   }
 
-  private addTask(id: TaskId, table: Table, head: OwnedHead | undefined): Task {
+  private addTask(id: TaskId, table: MemoryTable, head: OwnedHead | undefined): Task {
     const task = { id, table, current: head, timersFrom: -Infinity };
     this.tasksByName.set(taskName(id), task);
     return task;

@@ -8,6 +8,7 @@
  * which tells kinds of rows apart: a walk over one kind does not meet those of another.
  */
 import type { Memory } from '../../schemas/binary-writer.js';
+import type { BlockMemory } from '../block-memory.js';
 import { bufferOf } from './table.js';
 import type { Participant, Table, TableEntry, TableRange } from './table.js';
 
@@ -52,9 +53,13 @@ export class MemoryTable implements Table, Participant {
   private fresh = new Changes();
   private flushing: Changes | undefined;
 
-  /** @param onChanged called with every change: the table has to take part in the next flush. */
+  /**
+   * @param copies where values are put that were copied; a table's own values are released there, which does nothing to others.
+   * @param onChanged called with every change: the table has to take part in the next flush.
+   */
   constructor(
     private readonly stored: Table,
+    private readonly copies: BlockMemory,
     private readonly onChanged: (table: MemoryTable) => void,
   ) {}
 
@@ -93,18 +98,42 @@ export class MemoryTable implements Table, Participant {
     this.change({ key, value: bufferOf(value) });
   }
 
+  /** As `put`, of a value that may change afterwards. */
+  putCopy(key: Buffer, value: Uint8Array): void {
+    const copy = this.copies.allocUnsafe(value.length);
+    copy.set(value);
+    this.change({ key, value: copy });
+  }
+
   remove(key: Buffer): void {
     this.change({ key, value: undefined });
   }
 
   clear(): void {
+    this.release(this.fresh);
     this.fresh = new Changes(true);
     this.onChanged(this);
   }
 
   private change(change: Change): void {
-    this.fresh.set(change.key.toString('latin1'), change);
+    const name = change.key.toString('latin1');
+    this.releaseOne(this.fresh.get(change.key[0]!, name));
+    this.fresh.set(name, change);
     this.onChanged(this);
+  }
+
+  private lasting(change: Change): Change {
+    const { key, value } = change;
+    return value !== undefined && this.copies.owns(value) ? { key, value: Buffer.from(value) } : change;
+  }
+
+  /** Nobody else has these values: whoever asked for one got a copy. */
+  private release(changes: Changes | undefined): void {
+    for (const [, change] of changes?.within() ?? []) this.releaseOne(change);
+  }
+
+  private releaseOne(change: Change | undefined): void {
+    if (change?.value !== undefined) this.copies.release(change.value);
   }
 
   flush(): void {
@@ -120,18 +149,23 @@ export class MemoryTable implements Table, Participant {
   }
 
   flushed(): void {
+    this.release(this.flushing);
     this.flushing = undefined;
   }
 
   flushFailed(): void {
     const { flushing, fresh } = this;
     this.flushing = undefined;
-    if (flushing === undefined || fresh.isCleared) return;
-    for (const [name, change] of fresh.within()) flushing.set(name, change);
+    if (flushing === undefined) return;
+    if (fresh.isCleared) return this.release(flushing);
+    for (const [name, change] of fresh.within()) {
+      this.releaseOne(flushing.get(change.key[0]!, name));
+      flushing.set(name, change);
+    }
     this.fresh = flushing;
   }
 
-  /** Of both generations, in the order of the walk. */
+  /** Of both generations, in the order of the walk. They stay as they are: who walks may rest while there are flushes. */
   private changesWithin({ from, to, reverse = false }: TableRange): Change[] {
     const { flushing, fresh } = this;
     if (fresh.isEmpty && flushing?.isEmpty !== false) return [];
@@ -146,7 +180,9 @@ export class MemoryTable implements Table, Participant {
         if (isWithin(name)) found.set(name, change);
     }
     const sign = reverse ? -1 : 1;
-    return [...found].sort(([left], [right]) => (left < right ? -sign : sign)).map(([, change]) => change);
+    return [...found]
+      .sort(([left], [right]) => (left < right ? -sign : sign))
+      .map(([, change]) => this.lasting(change));
   }
 }
 

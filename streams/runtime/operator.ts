@@ -20,6 +20,11 @@ export interface StateCodec<S> {
   encodeInto?(state: S, writer: BinaryWriter): void;
   /** Throws STATE_CORRUPT or STATE_VERSION_UNKNOWN. */
   decode(bytes: Buffer, version: number): S;
+  /**
+   * What `decode` returns holds none of the bytes that it was given, which may then be those of the stored row: they change
+   * when the row does. Other codecs are given a copy. Default false.
+   */
+  readonly decodesByCopy?: boolean;
 }
 
 /** One operator's state under one key. */

@@ -97,7 +97,8 @@ export function decodeCell(
       { context: { operator: operator.name, key, version } },
     );
   }
-  return operator.state.decode(bytes, version) as unknown;
+  const { state } = operator;
+  return state.decode(state.decodesByCopy === true ? bytes : Buffer.from(bytes), version) as unknown;
 }
 
 export function requireHeader(stored: Buffer, key: string): void {

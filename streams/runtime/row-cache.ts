@@ -5,12 +5,18 @@
  * half is full the old one is dropped. Rows touched by the running batch are always young, so the cache may exceed its
  * bound by one batch and never evicts what a commit still needs.
  */
+import { BlockMemory } from '../block-memory.js';
 import type { Row } from './row.js';
+
+const MEMORY_BYTES_MAX = 64 * 1_048_576;
+/** Where the stored forms of rows lie, of all caches of the thread: sizes that one needs no more another does. */
+const memory = new BlockMemory(MEMORY_BYTES_MAX);
 
 export class RowCache {
   private young = new Map<string, Row>();
   private old = new Map<string, Row>();
   private youngBytes = 0;
+  readonly memory = memory;
 
   /** `bytesMax` bounds the approximate memory of both generations together. */
   constructor(private readonly bytesMax: number) {}
@@ -33,12 +39,15 @@ export class RowCache {
   /** Called between batches: drops the old generation once the young one fills its half. */
   turn(): void {
     if (this.youngBytes * 2 <= this.bytesMax) return;
+    for (const row of this.old.values()) row.release(memory);
     this.old = this.young;
     this.young = new Map();
     this.youngBytes = 0;
   }
 
+  /** A store may still hold on to rows of the last commit. */
   clear(): void {
+    memory.forget();
     this.young = new Map();
     this.old = new Map();
     this.youngBytes = 0;

@@ -1,10 +1,10 @@
 /**
  * Puts rows together for the commit: changed cells are encoded in place, all others are copied from the stored row.
  *
- * One draft serves all rows of a thread, one after another, so a row costs the one buffer it is stored as.
+ * One draft serves all rows of a thread, one after another, so a row costs the one block it is stored as.
  */
 import { BinaryWriter } from '../../schemas/binary-writer.js';
-import { LastingBytes } from '../lasting-bytes.js';
+import type { BlockMemory } from '../block-memory.js';
 import type { CellLayout } from './cell-layout.js';
 import { ROW_ENTRY_BYTES, ROW_FORMAT, ROW_HEADER_BYTES } from './row-bytes.js';
 
@@ -22,7 +22,6 @@ export interface RowContent {
 
 export class RowDraft {
   private readonly writer = new BinaryWriter();
-  private readonly memory = new LastingBytes();
   private count = 0;
   private readonly hashes: number[] = [];
   private readonly versions: number[] = [];
@@ -31,12 +30,18 @@ export class RowDraft {
   private readonly from: number[] = [];
   private readonly lengths: number[] = [];
 
-  /** Encodes changed cells and copies the others; undefined when none is left. */
-  assemble(content: RowContent): Buffer | undefined {
+  /**
+   * Encodes changed cells and copies the others; undefined when none is left. `block` is what the row was stored as: it is
+   * released, or holds the row that is returned.
+   */
+  assemble(content: RowContent, block: Buffer | undefined, memory: BlockMemory): Buffer | undefined {
     const { layout, states, stored, version } = content;
     this.plan(content);
     const { writer, count, ordinals } = this;
-    if (count === 0) return undefined;
+    if (count === 0) {
+      if (block !== undefined) memory.release(block);
+      return undefined;
+    }
     writer.openScratch();
     writer.skip(ROW_HEADER_BYTES + ROW_ENTRY_BYTES * count);
     for (let i = 0; i < count; i++) {
@@ -51,7 +56,11 @@ export class RowDraft {
       else state.encodeInto(states[ordinal], writer);
       this.lengths[i] = writer.position - start;
     }
-    return this.finish(version);
+    // Everything was copied from the old block by now.
+    const row = memory.exchangeUnsafe(block, writer.position);
+    writer.copyScratch(row);
+    this.writeHeader(row, version);
+    return row;
   }
 
   /** Merges changed cells into the stored ones, both by rising hash. */
@@ -92,8 +101,7 @@ export class RowDraft {
     this.lengths[i] = length;
   }
 
-  private finish(version: number): Buffer {
-    const row = this.writer.takeScratch(this.memory);
+  private writeHeader(row: Buffer, version: number): void {
     row[0] = ROW_FORMAT;
     row.writeDoubleLE(version, 1);
     row[9] = this.count;
@@ -104,6 +112,5 @@ export class RowDraft {
       row.writeUInt32LE(this.lengths[i]!, entry + 6);
       entry += ROW_ENTRY_BYTES;
     }
-    return row;
   }
 }

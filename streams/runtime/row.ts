@@ -6,6 +6,7 @@
  * know are carried along untouched. The stored form is row-bytes.ts.
  */
 import { invariant } from '../../schemas/errors.js';
+import type { BlockMemory } from '../block-memory.js';
 import type { CellLayout } from './cell-layout.js';
 import type { Cell, ExportedCell } from './operator.js';
 import { decodeCell, findCell, forEachCell, requireHeader } from './row-bytes.js';
@@ -34,6 +35,8 @@ export class Row implements RowContent {
   /** The running batch has it on its list of rows to store. */
   isTouched = false;
   stored: Buffer | undefined;
+  /** What holds `stored`, or held it before the row was cleared. */
+  private block: Buffer | undefined;
   // Bits by ordinal, since rows are many: cells that are there, those of them that are states, those yet to be stored.
   held = 0;
   private live = 0;
@@ -52,6 +55,7 @@ export class Row implements RowContent {
   ) {
     this.key = key;
     this.stored = stored;
+    this.block = stored;
     this.version = -1;
     if (stored !== undefined) this.readHeader(stored);
   }
@@ -150,13 +154,24 @@ export class Row implements RowContent {
     return cells;
   }
 
-  /** The stored form, or undefined when nothing is left. States of a row that is seldom met are given up with it. */
-  encode(): Buffer | undefined {
+  /**
+   * The stored form, or undefined when nothing is left. States of a row that is seldom met are given up with it. Bytes that it
+   * returned before must not be looked at any more: they are given back to `memory`, if they are from there.
+   */
+  encode(memory: BlockMemory): Buffer | undefined {
     this.isTouched = false;
-    this.stored = draft.assemble(this);
+    this.stored = draft.assemble(this, this.block, memory);
+    this.block = this.stored;
     this.changed = 0;
     if (++this.commits < COMMITS_TO_STAY_LIVE) this.dropStates();
     return this.stored;
+  }
+
+  /** The row is not used any more. */
+  release(memory: BlockMemory): void {
+    if (this.block !== undefined) memory.release(this.block);
+    this.block = undefined;
+    this.stored = undefined;
   }
 
   private dropStates(): void {

@@ -156,13 +156,16 @@ export class TaskBatch {
     const { timersMax } = options;
     const timersFrom = this.timers.horizon;
     const timersBefore = Math.max(this.meta.streamTime, chunk.highestTime, timersFrom);
-    const found = await store.prefetch(id, { keys, timersFrom, timersBefore, timersMax });
+    const { memory } = this.cache;
+    const found = await store.prefetch(id, { keys, timersFrom, timersBefore, timersMax, memory });
     // Rows of a newer commit must not mix with this cache: the store may fall back and then accept a commit on ours.
     if (found.commitId !== commitId) throw lost(id);
     keys.forEach((key, i) => this.cache.add(new Row(this.layout, key, found.rows[i])));
     for (const entry of chunk.entries) entry.row ??= this.cache.get(entry.key);
-    found.timers.forEach((timer, i) => {
-      if (this.cache.get(timer.key) === undefined) this.cache.add(new Row(this.layout, timer.key, found.timerRows[i]));
+    found.timers.forEach(({ key }, i) => {
+      const row = new Row(this.layout, key, found.timerRows[i]);
+      if (this.cache.get(key) === undefined) this.cache.add(row);
+      else row.release(memory);
     });
     const last = found.timers.length === timersMax ? found.timers[timersMax - 1] : undefined;
     const horizon = last?.time ?? timersBefore;

@@ -44,6 +44,10 @@ export interface TaskPlace {
 /** Pause before a step is retried; doubled up to the maximum while it keeps failing. */
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 5_000;
+/** A stage that lingers rests this many times as long as its batch took, … */
+const REST_SHARE = 2;
+/** … at most so many times the stage's own measure: a loop that is busy is spared batches, not made to wait for good. */
+const LINGER_FACTOR_MAX = 5;
 /** An idle loop wakes this often without news. */
 export const IDLE_LOOK_MS = 250;
 
@@ -174,8 +178,10 @@ export class TaskLoop {
   }
 
   private async stepOrWait(): Promise<void> {
+    const { clock } = this.environment;
     this.appended = false;
     if (!this.paused) {
+      const startedMs = clock.monotonic();
       const step = this.task.step();
       this.stepping = step.then(
         () => undefined,
@@ -185,7 +191,7 @@ export class TaskLoop {
         this.stepping = undefined;
       });
       if (progress > 0) {
-        if (this.task.hasMetEnd) await this.linger();
+        if (this.task.hasMetEnd) await this.linger(clock.monotonic() - startedMs);
         return;
       }
       await this.maybeLookAround();
@@ -194,10 +200,11 @@ export class TaskLoop {
     if (this.appended) await this.linger();
   }
 
-  /** Lets input gather, where the stage wants that. */
-  private async linger(): Promise<void> {
+  /** Lets input gather, where the stage wants that: the longer, the longer the last batch took. */
+  private async linger(tookMs = 0): Promise<void> {
     const { lingerMs = 0 } = this.stage;
-    if (lingerMs > 0) await this.rest(lingerMs);
+    const restMs = Math.min(LINGER_FACTOR_MAX * lingerMs, Math.max(lingerMs, REST_SHARE * tookMs));
+    if (restMs > 0) await this.rest(restMs);
   }
 
   /** Returns at news, or after a while without any. */

@@ -214,7 +214,7 @@ export class Task {
     batch.slices.begin();
     for (const row of batch.touched) {
       batch.chain.publishNow(row);
-      const encoded = row.encode();
+      const encoded = row.encode(batch.cache.memory);
       if (encoded === undefined) deletes.push(row.key);
       else puts.push([row.key, encoded]);
       if (batch.slices.isOver()) await batch.slices.next();
@@ -229,6 +229,8 @@ export class Task {
         await this.environment.store.commit(this.id, commit);
         return;
       } catch (error) {
+        // The store may yet read the rows of this try.
+        this.batch.cache.memory.forget();
         if (isEngineError(error) || tries === COMMIT_TRIES_MAX) throw error;
       }
     }

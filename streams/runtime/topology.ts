@@ -48,7 +48,10 @@ export interface StageDeclaration<R> {
   readonly operators: readonly AnyOperator<R>[];
   /** Topics the operators may write to; anything else is a bug. */
   readonly outputs: readonly string[];
-  /** How long a live task that has news waits for more before it reads, ms: fewer and bigger batches. Default 0. */
+  /**
+   * How long a live task that has news waits for more before it reads, ms: fewer and bigger batches. Where its batches take
+   * long it waits up to five times as long. Default 0.
+   */
   readonly lingerMs?: number;
   /** Nobody waits for what comes out: where others need the event loop, this stage gives way. */
   readonly isBackground?: boolean;

@@ -10,6 +10,7 @@
  * was lost and the answer is `already-applied`. Neither an epoch nor an offset would do: both can be issued twice
  * after a failover that lost writes.
  */
+import type { Memory } from '../../schemas/binary-writer.js';
 import type { OutgoingRecord } from '../log/event-log.js';
 
 export interface TaskId {
@@ -49,7 +50,7 @@ export interface Commit {
   readonly next: string;
   readonly offset: number;
   readonly meta: Uint8Array;
-  /** Rows to write, each key once. */
+  /** Rows to write, each key once. Their bytes are the caller's again when `commit` has resolved. */
   readonly puts: readonly (readonly [key: string, value: Uint8Array])[];
   readonly deletes: readonly string[];
   readonly timersAdded: readonly TimerEntry[];
@@ -77,6 +78,8 @@ export interface PrefetchRequest {
   /** Event time, exclusive. */
   readonly timersBefore: number;
   readonly timersMax: number;
+  /** Where rows are put, if the store copies them anyway; absent: anywhere. */
+  readonly memory?: Memory;
 }
 
 export interface ScanRange {

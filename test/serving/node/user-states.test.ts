@@ -4,6 +4,7 @@ import { partitionFor } from '../../../schemas/ids.js';
 import { UserStates } from '../../../serving/node/user-states.js';
 import type { UserSnapshot } from '../../../serving/node/ports.js';
 import { MemoryStore } from '../../../streams/memory/memory-store.js';
+import { BlockMemory } from '../../../streams/block-memory.js';
 import { CellLayout } from '../../../streams/runtime/cell-layout.js';
 import { readCell } from '../../../streams/runtime/row-bytes.js';
 import { Row } from '../../../streams/runtime/row.js';
@@ -17,7 +18,7 @@ function rowOf(key: string, offset: number, becomes: string): Buffer {
   const row = new Row(layout, key, undefined);
   row.set(0, becomes);
   row.version = offset;
-  return row.encode()!;
+  return row.encode(new BlockMemory(0))!;
 }
 
 async function storeOf(rows: Record<string, Buffer>): Promise<MemoryStore> {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BlockMemory } from '../../../streams/block-memory.js';
 import { LmdbFile } from '../../../streams/lmdb/lmdb-file.js';
 import { MemoryTable } from '../../../streams/lmdb/memory-table.js';
 import type { Table } from '../../../streams/lmdb/table.js';
@@ -21,13 +22,16 @@ afterAll(async () => {
 });
 
 type Step =
-  | { readonly do: 'put'; readonly key: number; readonly value: number }
+  | { readonly do: 'put' | 'putCopy'; readonly key: number; readonly value: number }
   | { readonly do: 'remove'; readonly key: number }
   | { readonly do: 'clear' | 'flush' | 'fail' | 'begin' };
 
 const key = fc.integer({ min: 0, max: 12 });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('put' as const), key, value: fc.nat(99) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constantFrom('put' as const, 'putCopy' as const), key, value: fc.nat(99) }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), key }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('clear', 'flush', 'fail', 'begin') }) },
 );
@@ -41,12 +45,17 @@ class Trial {
 
   constructor() {
     const [stored] = file.openTables([`t${tables++}`]) as [Table];
-    this.table = new MemoryTable(stored, () => undefined);
+    this.table = new MemoryTable(stored, new BlockMemory(1 << 20), () => undefined);
   }
 
   async take(step: Step): Promise<void> {
     const { table } = this;
     if (step.do === 'put') table.put(keyOf(step.key), Buffer.from(String(step.value)));
+    if (step.do === 'putCopy') {
+      const value = Buffer.from(String(step.value));
+      table.putCopy(keyOf(step.key), value);
+      value.fill(0);
+    }
     if (step.do === 'remove') table.remove(keyOf(step.key));
     if (step.do === 'clear') table.clear();
     if (step.do === 'begin' || step.do === 'flush') await this.begin();
@@ -78,7 +87,7 @@ class Trial {
 }
 
 function applied(model: Map<number, number>, step: Step): void {
-  if (step.do === 'put') model.set(step.key, step.value);
+  if (step.do === 'put' || step.do === 'putCopy') model.set(step.key, step.value);
   if (step.do === 'remove') model.delete(step.key);
   if (step.do === 'clear') model.clear();
 }
@@ -105,6 +114,25 @@ describe('a table in memory over a file', () => {
           const walked = (reverse ? within.reverse() : within).slice(0, limit);
           expect(read(trial.table.range({ from: keyOf(from), to: keyOf(to), reverse, limit }))).toEqual(walked);
         }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('shows a walk that rests what was there when it began', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 15 }), fc.array(step, { maxLength: 15 }), async (before, after) => {
+        const trial = new Trial();
+        const model = new Map<number, number>();
+        for (const each of before) {
+          await trial.take(each);
+          applied(model, each);
+        }
+        const walk = trial.table.range({})[Symbol.iterator]();
+        const first = walk.next();
+        for (const each of after) await trial.take(each);
+        const seen = first.done === true ? [] : read([first.value, ...{ [Symbol.iterator]: () => walk }]);
+        expect(seen).toEqual([...model].sort(([left], [right]) => left - right));
       }),
       { numRuns: 60 },
     );

@@ -78,6 +78,29 @@ describe('a worker that another owner went past', () => {
 });
 
 describe('a worker of a stage that lingers', () => {
+  it.each([
+    { commitMs: 1, restMs: 50 },
+    { commitMs: 60, restMs: 120 },
+    { commitMs: 1_000, restMs: 250 },
+  ])('rests $restMs ms after a batch of $commitMs ms', async ({ commitMs, restMs }) => {
+    const { clock, log, store, worker } = await startWorker({ lingerMs: 50 });
+    const commit = store.commit.bind(store);
+    const committed: number[] = [];
+    store.commit = async (...commitment) => {
+      log.appendNow(INPUT, [count('a', 1)]);
+      await clock.sleep(commitMs);
+      committed.push(clock.monotonic());
+      return commit(...commitment);
+    };
+    log.appendNow(INPUT, [count('a', 1)]);
+    await clock.advance(10_000);
+    const gaps = committed.slice(1).map((at, i) => at - committed[i]!);
+    expect(new Set(gaps)).toEqual(new Set([commitMs + restMs]));
+    const stopped = worker.stop();
+    await clock.advance(commitMs);
+    await stopped;
+  });
+
   it('lets input gather after a batch that met the end, also when more came meanwhile', async () => {
     const { clock, log, store, worker } = await startWorker({ lingerMs: 50 });
     const commit = store.commit.bind(store);

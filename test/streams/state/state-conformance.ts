@@ -152,6 +152,14 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
         expect((await store.get(TASK, 'a'))?.toString()).toBe('value-a');
       });
 
+      it('has done with the bytes of a commit when that has resolved', async () => {
+        await store.acquire(TASK, 'A');
+        const value = Buffer.from('kept');
+        await store.commit(TASK, { ...commit('A', '', 'c1'), puts: [['a', value]] });
+        value.fill(0);
+        expect((await store.get(TASK, 'a'))?.toString()).toBe('kept');
+      });
+
       it('scans in the order of UTF-8 bytes, within a range', async () => {
         await store.acquire(TASK, 'A');
         const shuffled = [...SORTED_KEYS].reverse();

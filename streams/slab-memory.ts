@@ -1,16 +1,14 @@
 /**
- * Memory for bytes that stay, apart from Node's own pool: there a row of 200 bytes that is kept lies among whatever else was
- * encoded or read at the time, and keeps all 8 kB of it. Of what is allocated here most is dropped together.
- *
- * Nothing is freed by hand: a slab goes with the last of its pieces.
+ * Memory for bytes that are dropped together, apart from Node's own pool: there what is looked at for a moment lies among what
+ * stays, and a slab goes, for the collector, with the last of its pieces.
  */
 import type { Memory } from '../schemas/binary-writer.js';
 
-const SLAB_BYTES = 16_384;
+const SLAB_BYTES = 65_536;
 /** Larger pieces are on their own: they would leave too much of a slab unused. */
 const PIECE_BYTES_MAX = SLAB_BYTES / 8;
 
-export class LastingBytes implements Memory {
+export class SlabMemory implements Memory {
   private slab = Buffer.alloc(0);
   private used = 0;
 

@@ -1,0 +1,98 @@
+/**
+ * Memory for bytes that come and go fast: blocks of slabs that stay, given back by hand and handed out again.
+ *
+ * Left to the collector, each such buffer is memory outside of V8's heap, which V8 counts: 64 MB of it since the last full
+ * collection begin the next one, whatever room the heap has, and every further one takes a step of it. A row changed a
+ * thousand times a second did that every three seconds.
+ *
+ * Sizes are rounded up to a class, eight between two powers of two, so at most an eighth of a block is not used. Beyond
+ * `bytesMax`, or when they are large, buffers are ordinary ones that nobody has to give back.
+ *
+ * Invariant: a block has one owner, who frees it once and does not touch it afterwards.
+ */
+import type { Memory } from '../schemas/binary-writer.js';
+
+const SLAB_BYTES = 262_144;
+/** Larger ones would leave too much of a slab unused. */
+const BLOCK_BYTES_MAX = SLAB_BYTES / 8;
+const BLOCK_BYTES_MIN = 64;
+/** Classes between two powers of two. */
+const CLASSES = 8;
+
+export class BlockMemory implements Memory {
+  private readonly slabs: Buffer[] = [];
+  private readonly numbers = new Map<ArrayBufferLike, number>();
+  /** By class: places of free blocks, as slab number × SLAB_BYTES + offset. */
+  private readonly free: number[][] = [];
+  private used = SLAB_BYTES;
+
+  /** `bytesMax`: of all slabs together. */
+  constructor(private readonly bytesMax: number) {}
+
+  /** With anything in it. */
+  allocUnsafe(size: number): Buffer {
+    if (size > BLOCK_BYTES_MAX) return Buffer.allocUnsafeSlow(size);
+    const place = this.free[classOf(size)]?.pop() ?? this.cut(classBytes(classOf(size)));
+    if (place === undefined) return Buffer.allocUnsafeSlow(size);
+    const start = place % SLAB_BYTES;
+    return this.slabs[(place - start) / SLAB_BYTES]!.subarray(start, start + size);
+  }
+
+  /** Whether it will be handed out again once it is released. */
+  owns(bytes: Buffer): boolean {
+    return this.numbers.has(bytes.buffer);
+  }
+
+  /** Nothing happens to what was not allocated here. */
+  release(bytes: Buffer): void {
+    const slab = this.numbers.get(bytes.buffer);
+    if (slab !== undefined) (this.free[classOf(bytes.length)] ??= []).push(slab * SLAB_BYTES + bytes.byteOffset);
+  }
+
+  /** Lets go of all blocks: somebody may still read some of them. To this memory they are foreign from now on. */
+  forget(): void {
+    this.slabs.length = 0;
+    this.numbers.clear();
+    this.free.length = 0;
+    this.used = SLAB_BYTES;
+  }
+
+  /** Other bytes in place of these, which are released: where they fit, the same block. */
+  exchangeUnsafe(bytes: Buffer | undefined, size: number): Buffer {
+    if (bytes === undefined) return this.allocUnsafe(size);
+    if (bytes.length === size && this.owns(bytes)) return bytes;
+    this.release(bytes);
+    return this.allocUnsafe(size);
+  }
+
+  /** Place of a new block; undefined when there is no room for another slab. */
+  private cut(size: number): number | undefined {
+    if (this.used + size > SLAB_BYTES) {
+      if ((this.slabs.length + 1) * SLAB_BYTES > this.bytesMax) return undefined;
+      const slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.numbers.set(slab.buffer, this.slabs.length);
+      this.slabs.push(slab);
+      this.used = 0;
+    }
+    const start = this.used;
+    this.used += size;
+    return (this.slabs.length - 1) * SLAB_BYTES + start;
+  }
+}
+
+/** The smallest class that holds so many bytes. */
+function classOf(size: number): number {
+  if (size <= BLOCK_BYTES_MIN) return 0;
+  const power = 31 - Math.clz32(size - 1);
+  const step = ((size - 1) >> (power - LOG_CLASSES)) - CLASSES;
+  return (power - LOG_BYTES_MIN) * CLASSES + step + 1;
+}
+
+function classBytes(index: number): number {
+  if (index === 0) return BLOCK_BYTES_MIN;
+  const power = LOG_BYTES_MIN + Math.floor((index - 1) / CLASSES);
+  return (CLASSES + ((index - 1) % CLASSES) + 1) << (power - LOG_CLASSES);
+}
+
+const LOG_CLASSES = Math.log2(CLASSES);
+const LOG_BYTES_MIN = Math.log2(BLOCK_BYTES_MIN);
