@@ -2,8 +2,8 @@
  * A list of short texts in the form in which it is stored: one after another, each with its length in front.
  *
  * A state that names a hundred items is encoded at every commit that touched it. As an array of strings that is a
- * hundred strings to write, and to keep on the heap; like this it is one copy. Finding a text walks over those before
- * it, so this is for lists that are searched by something else, such as hashes.
+ * hundred strings to write, each somewhere else on the heap; like this it is one copy. Finding a text walks over those
+ * before it, so this is for lists that are searched by something else, such as hashes, or not at all.
  */
 import { BinaryReader } from '../schemas/binary-reader.js';
 import { BinaryWriter, longWidth } from '../schemas/binary-writer.js';
@@ -22,9 +22,14 @@ export class PackedTexts {
   read(reader: BinaryReader, count: number, visit: (text: string, place: number) => void): void {
     const start = reader.position;
     for (let place = 0; place < count; place++) visit(reader.readString(), place);
-    this.size = reader.position - start;
-    this.bytes = allocateBytes(this.size);
-    reader.copyBack(start, this.bytes);
+    this.take(reader, start);
+  }
+
+  /** As above, of texts that nobody looks at yet. @throws CODEC_CORRUPT */
+  readUnseen(reader: BinaryReader, count: number): void {
+    const start = reader.position;
+    for (let place = 0; place < count; place++) reader.readPlace();
+    this.take(reader, start);
   }
 
   write(writer: BinaryWriter): void {
@@ -38,10 +43,46 @@ export class PackedTexts {
     return text;
   }
 
+  /** All of them, in order. */
+  all(): string[] {
+    const texts: string[] = [];
+    ownReader.open(this.bytes, 0);
+    while (ownReader.position < this.size) texts.push(ownReader.readString());
+    ownReader.open(NOTHING, 0);
+    return texts;
+  }
+
+  toJSON(): string[] {
+    return this.all();
+  }
+
   /** Puts a text in the place of another, or behind the last. */
   set(place: number, text: string): void {
     const start = this.startOf(place);
-    const end = start === this.size ? start : this.endOf(start);
+    this.replace(start, start === this.size ? start : this.endOf(start), text);
+  }
+
+  /** Puts a text before that of a place, or behind the last. */
+  insert(place: number, text: string): void {
+    const start = this.startOf(place);
+    this.replace(start, start, text);
+  }
+
+  removeFirst(): void {
+    const end = this.endOf(0);
+    this.bytes.copyWithin(0, end, this.size);
+    this.size -= end;
+  }
+
+  /** What a reader has passed over since `start`. */
+  private take(reader: BinaryReader, start: number): void {
+    this.size = reader.position - start;
+    this.bytes = allocateBytes(this.size);
+    reader.copyBack(start, this.bytes);
+  }
+
+  /** Puts a text in the place of the bytes from `start` to `end`. */
+  private replace(start: number, end: number, text: string): void {
     const width = widthOf(text);
     const size = this.size + width - (end - start);
     if (size > this.bytes.length) this.grow(size);

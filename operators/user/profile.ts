@@ -62,9 +62,9 @@ export function createProfileOperator(config: ProfileConfig = DEFAULT_PROFILE): 
     },
     merge(target, source, context) {
       const state = target.getOr(emptyProfileState);
-      for (let i = 0; i < source.recentItems.length; i++) {
-        addRecent(state, source.recentItems[i]!, source.recentTypes[i]!, source.recentTimes[i]!);
-      }
+      source.recentItems.all().forEach((itemId, i) => {
+        addRecent(state, itemId, source.recentTypes[i]!, source.recentTimes[i]!);
+      });
       for (let i = 0; i < source.seenCount; i++) {
         addSeen(state, source.seen[(source.seenOldest + i) % source.seenCount]!, config.seenMax);
       }
@@ -100,19 +100,18 @@ export function createProfileOperator(config: ProfileConfig = DEFAULT_PROFILE): 
     const { recentItems, recentTypes, recentTimes } = state;
     let place = recentTimes.length;
     while (place > 0 && recentTimes[place - 1]! > time) place--;
-    const full = recentItems.length >= config.recentMax;
+    const full = recentTimes.length >= config.recentMax;
     if (full && place === 0) return;
-    if (place === recentItems.length) {
-      recentItems.push(itemId);
+    recentItems.insert(place, itemId);
+    if (place === recentTimes.length) {
       recentTypes.push(type);
       recentTimes.push(time);
     } else {
-      recentItems.splice(place, 0, itemId);
       recentTypes.splice(place, 0, type);
       recentTimes.splice(place, 0, time);
     }
     if (!full) return;
-    recentItems.shift();
+    recentItems.removeFirst();
     recentTypes.shift();
     recentTimes.shift();
   }

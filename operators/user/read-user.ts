@@ -116,7 +116,7 @@ export function describeUser(user: UserSnapshot, options: DescribeOptions) {
     segments: user.segments,
     consent: profile?.consent ?? null,
     lastAt: profile?.lastAt ?? null,
-    recent: (profile?.recentItems ?? []).map((itemId, i) => ({
+    recent: (profile?.recentItems.all() ?? []).map((itemId, i) => ({
       itemId,
       type: typeAt(profile!.recentTypes[i]!),
       ts: profile!.recentTimes[i]!,

@@ -171,7 +171,8 @@ export function createUserEmbeddingOperator(
 
   /** A vector in a new space from what is known already, oldest first; at most the profile's 50 interactions. */
   function foldIn(state: UserEmbeddingState, items: ItemVectors, profile: ProfileState): void {
-    const { recentItems, recentTypes } = profile;
+    const { recentTypes } = profile;
+    const recentItems = profile.recentItems.all();
     for (let i = 0; i < recentItems.length - 1; i++) {
       const weight = config.weights[typeAt(recentTypes[i]!)];
       const index = weight > 0 ? items.indexOf(recentItems[i]!) : -1;

@@ -4,7 +4,7 @@
  * Parts are decoded when they are asked for; a person who said no to personalization has no taste here.
  */
 import { topAffinities } from '../../operators/user/affinity.js';
-import { hasSeen } from '../../operators/user/profile-state.js';
+import { createSeenTest, type ProfileState } from '../../operators/user/profile-state.js';
 import { readUser, type UserSnapshot as StoredUser } from '../../operators/user/read-user.js';
 import type { Session } from '../../operators/user/session-state.js';
 import { hash32, sessionRef } from '../../schemas/ids.js';
@@ -56,10 +56,15 @@ export function snapshotInSession(
   const blocked = [...(profile?.blockedItems ?? []), ...(profile?.dislikedItems ?? [])];
   return {
     ...tasteOf(user, session, now, config),
-    seen: (itemId, hash = hash32(itemId)) => profile !== undefined && hasSeen(profile, hash),
+    seen: profile === undefined ? () => false : seenBy(profile),
     blockedItems: blocked.length === 0 ? NOBODY.blockedItems : new Set(blocked),
     segments,
   };
+}
+
+function seenBy(profile: ProfileState): UserSnapshot['seen'] {
+  let hasSeen: ((hash: number) => boolean) | undefined;
+  return (itemId, hash = hash32(itemId)) => (hasSeen ??= createSeenTest(profile))(hash);
 }
 
 function tasteOf(
@@ -76,7 +81,7 @@ function tasteOf(
   return {
     // Stored newest first; retrieval wants the latest last.
     sessionItems: session === undefined ? [] : [...session.items.names].reverse(),
-    recentItems: profile?.recentItems ?? [],
+    recentItems: profile?.recentItems.all() ?? [],
     recentTypes: profile?.recentTypes,
     recentTimes: profile?.recentTimes,
     categoryAffinities: categories.map(({ name, weight }) => ({ category: name, weight })),

@@ -11,17 +11,29 @@ const text = fc.oneof(
   fc.constantFrom('', 'a'.repeat(63), 'b'.repeat(64), 'c'.repeat(9_000)),
 );
 
+const change = fc.constantFrom('set', 'insert', 'removeFirst');
+
 describe('packed texts', () => {
   it('hold what an array of strings would', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(), text), { maxLength: 60 }), (puts) => {
+      fc.property(fc.array(fc.tuple(change, fc.nat(), text), { maxLength: 60 }), (changes) => {
         const packed = new PackedTexts();
         const plain: string[] = [];
-        for (const [at, value] of puts) {
+        for (const [kind, at, value] of changes) {
           const place = at % (plain.length + 1);
-          packed.set(place, value);
-          plain[place] = value;
+          if (kind === 'set') {
+            packed.set(place, value);
+            plain[place] = value;
+          } else if (kind === 'insert') {
+            packed.insert(place, value);
+            plain.splice(place, 0, value);
+          } else if (plain.length > 0) {
+            packed.removeFirst();
+            plain.shift();
+          }
         }
+        expect(packed.all()).toEqual(plain);
+        expect(JSON.stringify(packed)).toBe(JSON.stringify(plain));
         expect(plain.map((_, place) => packed.at(place))).toEqual(plain);
 
         const writer = new BinaryWriter();
@@ -40,6 +52,11 @@ describe('packed texts', () => {
         reader.close();
         expect(visited).toEqual(plain);
         expect(plain.map((_, place) => again.at(place))).toEqual(plain);
+        reader.open(bytes, 0);
+        const unseen = new PackedTexts();
+        unseen.readUnseen(reader, plain.length);
+        reader.close();
+        expect(unseen.all()).toEqual(plain);
       }),
     );
   });

@@ -75,7 +75,7 @@ describe('identify', () => {
       inOrder,
     );
     expect(counts(stage)).toEqual({ user: 3 });
-    expect(stage.stateOf<ProfileState>('profile', 'user')!.recentItems).toEqual(['a', 'b', 'c']);
+    expect(stage.stateOf<ProfileState>('profile', 'user')!.recentItems.all()).toEqual(['a', 'b', 'c']);
     expect(stage.stateOf<IdentifyState>('identify', 'anon')).toMatchObject({ to: 'user' });
     expect(stage.stateOf<IdentifyState>('identify', 'user')).toMatchObject({ to: '', sources: ['anon'] });
   });

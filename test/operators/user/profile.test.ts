@@ -9,6 +9,7 @@ import {
 } from '../../../operators/user/affinity.js';
 import { createProfileOperator, DEFAULT_PROFILE } from '../../../operators/user/profile.js';
 import {
+  createSeenTest,
   hasSeen,
   mayPersonalize,
   profileCodec,
@@ -44,7 +45,8 @@ describe('profile', () => {
       [0, 'z'],
     ] as const)
       stage.feed(interaction('u', T0 + ts, item));
-    expect(profileOf(stage)).toMatchObject({ recentItems: ['b', 'c', 'd'], recentTimes: [T0 + 2, T0 + 3, T0 + 4] });
+    expect(profileOf(stage).recentItems.all()).toEqual(['b', 'c', 'd']);
+    expect(profileOf(stage)).toMatchObject({ recentTimes: [T0 + 2, T0 + 3, T0 + 4] });
     expect(profileOf(stage).counts[INTERACTION_TYPES.indexOf('click')]).toBe(5);
   });
 
@@ -54,6 +56,16 @@ describe('profile', () => {
     expect(hasSeen(profileOf(stage), hash32('i49'))).toBe(true);
     expect(hasSeen(profileOf(stage), hash32('i30'))).toBe(true);
     expect(hasSeen(profileOf(stage), hash32('i29'))).toBe(false);
+  });
+
+  it('tests many items for having been seen as it would each', () => {
+    const stage = stageOf();
+    for (let i = 0; i < 300; i++) stage.feed(interaction('u', T0 + i, `i${i}`));
+    const profile = profileOf(stage);
+    const test = createSeenTest(profile);
+    const hashes = Array.from({ length: 2_000 }, (_, i) => hash32(`i${i}`));
+    expect(hashes.map(test)).toEqual(hashes.map((hash) => hasSeen(profile, hash)));
+    expect(hashes.filter(test)).toHaveLength(200);
   });
 
   it('takes a dislike back with a like, and never a block', () => {

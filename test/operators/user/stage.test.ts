@@ -107,7 +107,7 @@ describe('stage 1', () => {
       interaction('anon', T0 + 2, 'item-2'),
     ]);
     const profile = await driver.state(operators.profile, 'u');
-    expect(profile!.recentItems).toEqual(['item-1', 'item-2']);
+    expect(profile!.recentItems.all()).toEqual(['item-1', 'item-2']);
     const row = (await driver.store.get(driver.task.id, 'anon'))!;
     expect(readUser('anon', 0, (operator) => readCell(operator as never, row)).movedTo).toBe('u');
     const pair = decodedOutputs(driver, 'item-events').find(({ kind }) => kind === 'ItemPair');
