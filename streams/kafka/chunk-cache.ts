@@ -4,7 +4,11 @@
  * Readers walk a partition a micro-batch at a time and fetch far more at once, several readers follow one topic, and what
  * a long poll brought is read a moment later: the cache is where they meet.
  *
- * Invariant: a chunk holds every committed record from its start to its end, both known exactly; bytes are bounded.
+ * Records as objects take several times the memory of their bytes, and every full collection walks them. They are kept only
+ * as long as the next reader may come soon; a later one decodes again.
+ *
+ * Invariant: a chunk holds every committed record from its start to its end, both known exactly; bytes and decoded records
+ * are bounded.
  */
 import type { LogBatch, LogRecord, ReadLimits } from '../log/event-log.js';
 import { decodeRecords, isAbortMarker, splitBatches, type StoredBatch } from './record-batch.js';
@@ -15,6 +19,30 @@ interface ChunkBatch {
   /** Undone or of the broker's own: it has no records for readers. */
   readonly isHidden: boolean;
   records: readonly LogRecord[] | undefined;
+}
+
+/** Live records of a second or two; of a backlog, what a reader is at. */
+const DECODED_RECORDS_MAX = 8_192;
+
+/** Batches whose records are kept as objects, oldest first. */
+class DecodedBatches {
+  private readonly batches = new Set<ChunkBatch>();
+  private records = 0;
+
+  recordsOf(batch: ChunkBatch): readonly LogRecord[] {
+    if (batch.records !== undefined) return batch.records;
+    const records = decodeRecords(batch.batch);
+    batch.records = records;
+    this.batches.add(batch);
+    this.records += records.length;
+    for (const oldest of this.batches) {
+      if (this.records <= DECODED_RECORDS_MAX || oldest === batch) break;
+      this.batches.delete(oldest);
+      this.records -= oldest.records!.length;
+      oldest.records = undefined;
+    }
+    return records;
+  }
 }
 
 export class Chunk {
@@ -28,6 +56,7 @@ export class Chunk {
   constructor(
     readonly start: number,
     fetched: FetchedPartition,
+    private readonly decoded: DecodedBatches,
   ) {
     const batches = splitBatches(fetched.records);
     this.batches = visible(batches, fetched.aborted);
@@ -43,7 +72,7 @@ export class Chunk {
     for (let i = this.indexOf(from); i < this.batches.length; i++) {
       const entry = this.batches[i]!;
       if (!entry.isHidden) {
-        const own = (entry.records ??= decodeRecords(entry.batch));
+        const own = this.decoded.recordsOf(entry);
         let at = own.length > 0 && own[0]!.offset < from ? lowerBound(own, from) : 0;
         for (; at < own.length; at++) {
           const record = own[at]!;
@@ -97,6 +126,7 @@ function visible(batches: readonly StoredBatch[], aborted: FetchedPartition['abo
 }
 
 export class ChunkCache {
+  readonly decoded = new DecodedBatches();
   private readonly partitions = new Map<string, Chunk[]>();
   /** In the order of their last use. */
   private readonly recent = new Map<Chunk, string>();

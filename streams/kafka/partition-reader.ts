@@ -113,7 +113,7 @@ export class PartitionReader {
   /** Puts what was fetched where readers find it. */
   take(from: number, fetched: FetchedPartition): Chunk {
     const { topic, partition, end } = fetched;
-    const chunk = new Chunk(from, fetched);
+    const chunk = new Chunk(from, fetched, this.cache.decoded);
     this.cache.add(`${topic}/${partition}`, chunk);
     this.context.metrics.fetched(chunk.bytes);
     this.context.metrics.lag(topic, partition, Math.max(0, end - from));

@@ -272,6 +272,9 @@ function originOf(reader: WireReader, headers: number): Origin | undefined {
   return origin;
 }
 
+/** Pairs of names met: few, each in thousands of records that are kept. */
+const NAMES_MAX = 1_024;
+const namesMet = new Map<string, readonly [source: string, operator: string]>();
 let decodedNames = EMPTY;
 let decodedSource = '';
 let decodedOperator = '';
@@ -279,7 +282,13 @@ let decodedOperator = '';
 function rememberNames(names: Buffer): void {
   // A copy, so that the whole fetched buffer is not kept.
   decodedNames = Buffer.from(names);
-  const [source = '', operator = ''] = decodedNames.toString().split('\0');
-  decodedSource = source;
-  decodedOperator = operator;
+  const text = decodedNames.toString();
+  let met = namesMet.get(text);
+  if (met === undefined) {
+    const [source = '', operator = ''] = text.split('\0');
+    if (namesMet.size >= NAMES_MAX) namesMet.clear();
+    met = [source, operator];
+    namesMet.set(text, met);
+  }
+  [decodedSource, decodedOperator] = met;
 }
