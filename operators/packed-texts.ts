@@ -68,6 +68,7 @@ export class PackedTexts {
     this.replace(start, start, text);
   }
 
+  /** There must be one. */
   removeFirst(): void {
     const end = this.endOf(0);
     this.bytes.copyWithin(0, end, this.size);

@@ -5,12 +5,14 @@
  * collection begin the next one, whatever room the heap has, and every further one takes a step of it. A row changed a
  * thousand times a second did that every three seconds.
  *
- * Sizes are rounded up to a class, eight between two powers of two, so at most an eighth of a block is not used. Beyond
- * `bytesMax`, or when they are large, buffers are ordinary ones that nobody has to give back.
+ * Sizes are rounded up to a class, eight between two powers of two, so at most an eighth of a block is not used. A block keeps
+ * its class: what is cut is the sum of what each class needed at its most. Beyond `bytesMax`, or when they are large, buffers
+ * are ordinary ones that nobody has to give back.
  *
  * Invariant: a block has one owner, who frees it once and does not touch it afterwards.
  */
 import type { Memory } from '../schemas/binary-writer.js';
+import { SlabMemory } from './slab-memory.js';
 
 const SLAB_BYTES = 262_144;
 /** Larger ones would leave too much of a slab unused. */
@@ -25,6 +27,7 @@ export class BlockMemory implements Memory {
   /** By class: places of free blocks, as slab number × SLAB_BYTES + offset. */
   private readonly free: number[][] = [];
   private used = SLAB_BYTES;
+  private readonly overflow = new SlabMemory();
 
   /** `bytesMax`: of all slabs together. */
   constructor(private readonly bytesMax: number) {}
@@ -33,7 +36,7 @@ export class BlockMemory implements Memory {
   allocUnsafe(size: number): Buffer {
     if (size > BLOCK_BYTES_MAX) return Buffer.allocUnsafeSlow(size);
     const place = this.free[classOf(size)]?.pop() ?? this.cut(classBytes(classOf(size)));
-    if (place === undefined) return Buffer.allocUnsafeSlow(size);
+    if (place === undefined) return this.overflow.allocUnsafe(size);
     const start = place % SLAB_BYTES;
     return this.slabs[(place - start) / SLAB_BYTES]!.subarray(start, start + size);
   }

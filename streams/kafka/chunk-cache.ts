@@ -4,8 +4,8 @@
  * Readers walk a partition a micro-batch at a time and fetch far more at once, several readers follow one topic, and what
  * a long poll brought is read a moment later: the cache is where they meet.
  *
- * Records as objects take several times the memory of their bytes, and every full collection walks them. They are kept only
- * as long as the next reader may come soon; a later one decodes again.
+ * Records as objects take several times the memory of their bytes, and every full collection walks them. They are kept for
+ * the readers that come soon; a later one decodes again.
  *
  * Invariant: a chunk holds every committed record from its start to its end, both known exactly; bytes and decoded records
  * are bounded.
@@ -21,27 +21,44 @@ interface ChunkBatch {
   records: readonly LogRecord[] | undefined;
 }
 
-/** Live records of a second or two; of a backlog, what a reader is at. */
-const DECODED_RECORDS_MAX = 8_192;
+/** Live records of some seconds; of a backlog, the batches that a few readers walk through. */
+const DECODED_RECORDS_MAX = 32_768;
+const DECODED_BYTES_MAX = 32 * 1_048_576;
 
-/** Batches whose records are kept as objects, oldest first. */
+/** Batches whose records are kept as objects; the one asked for longest ago goes first. */
 class DecodedBatches {
   private readonly batches = new Set<ChunkBatch>();
   private records = 0;
+  private bytes = 0;
 
   recordsOf(batch: ChunkBatch): readonly LogRecord[] {
-    if (batch.records !== undefined) return batch.records;
+    if (this.batches.delete(batch)) {
+      this.batches.add(batch);
+      return batch.records!;
+    }
     const records = decodeRecords(batch.batch);
     batch.records = records;
     this.batches.add(batch);
     this.records += records.length;
+    this.bytes += batch.batch.bytes.length;
     for (const oldest of this.batches) {
-      if (this.records <= DECODED_RECORDS_MAX || oldest === batch) break;
-      this.batches.delete(oldest);
-      this.records -= oldest.records!.length;
-      oldest.records = undefined;
+      const isWithin = this.records <= DECODED_RECORDS_MAX && this.bytes <= DECODED_BYTES_MAX;
+      if (isWithin || oldest === batch) break;
+      this.forget(oldest);
     }
     return records;
+  }
+
+  /** Records kept. */
+  get kept(): number {
+    return this.records;
+  }
+
+  forget(batch: ChunkBatch): void {
+    if (!this.batches.delete(batch)) return;
+    this.records -= batch.records!.length;
+    this.bytes -= batch.batch.bytes.length;
+    batch.records = undefined;
   }
 }
 
@@ -87,6 +104,11 @@ export class Chunk {
       nextOffset = entry.batch.lastOffset + 1;
     }
     return { records, nextOffset, hasMore: this.hasMore };
+  }
+
+  /** Nobody finds the chunk any more. */
+  leave(): void {
+    for (const batch of this.batches) this.decoded.forget(batch);
   }
 
   /** First batch that reaches the offset. */
@@ -164,5 +186,6 @@ export class ChunkCache {
     own.splice(own.indexOf(chunk), 1);
     this.recent.delete(chunk);
     this.bytes -= chunk.bytes;
+    chunk.leave();
   }
 }

@@ -166,7 +166,7 @@ export class MemoryTable implements Table, Participant {
   }
 
   /** Of both generations, in the order of the walk. They stay as they are: who walks may rest while there are flushes. */
-  private changesWithin({ from, to, reverse = false }: TableRange): Change[] {
+  private changesWithin({ from, to, reverse = false, limit = Infinity }: TableRange): Change[] {
     const { flushing, fresh } = this;
     if (fresh.isEmpty && flushing?.isEmpty !== false) return [];
     const [start, end] = [from?.toString('latin1'), to?.toString('latin1')];
@@ -180,9 +180,10 @@ export class MemoryTable implements Table, Participant {
         if (isWithin(name)) found.set(name, change);
     }
     const sign = reverse ? -1 : 1;
-    return [...found]
-      .sort(([left], [right]) => (left < right ? -sign : sign))
-      .map(([, change]) => this.lasting(change));
+    const sorted = [...found].sort(([left], [right]) => (left < right ? -sign : sign));
+    // A walk comes to no more values than its limit.
+    let left = limit;
+    return sorted.map(([, change]) => (change.value === undefined || left-- <= 0 ? change : this.lasting(change)));
   }
 }
 

@@ -14,6 +14,7 @@ import { taskFenced } from '../memory/memory-store.js';
 import type { Commit, CommitOutcome, TaskId } from '../state/state-store.js';
 import { taskName } from '../state/state-store.js';
 import { encodeTimer } from '../state/timer-bytes.js';
+import { SlabMemory } from '../slab-memory.js';
 import { packOutputs } from './outbox-codec.js';
 import type { RedisClient } from './redis-client.js';
 import type { RedisArgument, RedisCall } from './redis-nodes.js';
@@ -50,6 +51,8 @@ interface Packed {
 }
 
 export class CommitWriter {
+  private readonly copies = new SlabMemory();
+
   constructor(
     private readonly client: RedisClient,
     private readonly limits: ScriptLimits,
@@ -92,6 +95,13 @@ export class CommitWriter {
     return size <= bytesMax || puts.length + parts.length <= 1;
   }
 
+  /** A command that was given up may wait for its node beyond the end of the commit, whose bytes are the caller's then. */
+  private copyOf(value: Uint8Array): Buffer {
+    const copy = this.copies.allocUnsafe(value.length);
+    copy.set(value);
+    return copy;
+  }
+
   private async commitAtOnce(task: TaskId, keys: TaskKeys, commit: Commit, packed: Packed): Promise<string> {
     const names = [keys.head, keys.timers, keys.outbox, keys.outputs(commit.next), keys.pending, ...keys.views];
     const groups = this.byTtl(task, commit);
@@ -99,7 +109,7 @@ export class CommitWriter {
     for (const rows of groups.values()) {
       for (const [key, value] of rows) {
         names.push(keys.rows + key);
-        values.push(asBuffer(value));
+        values.push(this.copyOf(value));
       }
     }
     for (const key of commit.deletes) names.push(keys.rows + key);

@@ -45,9 +45,9 @@ export class RowCache {
     this.youngBytes = 0;
   }
 
-  /** A store may still hold on to rows of the last commit. */
+  /** No store may be reading the rows: after a commit in doubt `memory` must have forgotten them. */
   clear(): void {
-    memory.forget();
+    for (const rows of [this.young, this.old]) for (const row of rows.values()) row.release(memory);
     this.young = new Map();
     this.old = new Map();
     this.youngBytes = 0;

@@ -7,11 +7,15 @@ const ALL = { recordsMax: Infinity, bytesMax: Infinity };
 const RECORDS = 1_000;
 
 /** Chunks of one batch each, in a cache: `c0` holds offsets 0 to 999, and so on. */
-function cacheOf(chunks: number): { cache: ChunkCache; read: (chunk: number) => readonly unknown[] } {
-  const cache = new ChunkCache(64 << 20);
+function cacheOf(
+  chunks: number,
+  { valueBytes = 4, cacheBytes = 64 << 20 } = {},
+): { cache: ChunkCache; read: (chunk: number) => readonly unknown[] } {
+  const cache = new ChunkCache(cacheBytes);
   for (let number = 0; number < chunks; number++) {
     const builder = new RecordBatchBuilder(false);
-    for (let i = 0; i < RECORDS; i++) builder.add({ key: `k${number}-${i}`, value: Buffer.from(String(i)) }, 1_000 + i);
+    for (let i = 0; i < RECORDS; i++)
+      builder.add({ key: `k${number}-${i}`, value: Buffer.alloc(valueBytes, i) }, 1_000 + i);
     const records = builder.seal({
       producer: { id: 1, epoch: 0 },
       sequence: 0,
@@ -38,13 +42,33 @@ describe('chunks of a partition', () => {
     expect(read(0)[7]).toBe(first[7]);
   });
 
-  it('decode again for a reader that comes after many others were decoded', () => {
-    const { read } = cacheOf(20);
+  it.each([
+    { what: 'many others', chunks: 40, valueBytes: 4 },
+    { what: 'large others', chunks: 12, valueBytes: 4_000 },
+  ])('decode again for a reader that comes after $what were decoded', ({ chunks, valueBytes }) => {
+    const { read } = cacheOf(chunks, { valueBytes });
     const first = read(0);
-    for (let number = 1; number < 20; number++) read(number);
+    for (let number = 1; number < chunks; number++) read(number);
     const again = read(0);
     expect(again[7]).not.toBe(first[7]);
     expect(again).toEqual(first);
-    expect(read(19)[0]).toMatchObject({ offset: 19 * RECORDS, key: 'k19-0' });
+    expect(read(chunks - 1)[0]).toMatchObject({ offset: (chunks - 1) * RECORDS, key: `k${chunks - 1}-0` });
+  });
+
+  it('keep what a slow reader walks through, however many others read meanwhile', () => {
+    const { read } = cacheOf(60);
+    const first = read(0);
+    for (let number = 1; number < 60; number++) {
+      read(number);
+      expect(read(0)[7]).toBe(first[7]);
+    }
+  });
+
+  it('do not keep the records of chunks that had to go', () => {
+    const { cache } = cacheOf(10, { valueBytes: 4_000, cacheBytes: 9 << 20 });
+    expect(cache.find('t/0', 0)).toBeUndefined();
+    expect(cache.decoded.kept).toBe(0);
+    cache.find('t/0', 9 * RECORDS)!.read(9 * RECORDS, ALL);
+    expect(cache.decoded.kept).toBe(RECORDS);
   });
 });
