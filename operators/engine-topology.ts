@@ -26,7 +26,10 @@ export const ITEM_STAGE = 'items';
 /** The embedding space that stage 2 learns online. */
 export const ONLINE_SPACE = 'items-1';
 
-/** A feed is made from the user's own state, which does not wait; what all items share may be this much older, and more under load. */
+/**
+ * A feed is made from the user's own state, which does not wait; what all items share may be this much older, and more under
+ * load.
+ */
 const ITEM_LINGER_MS = 100;
 
 export interface EngineTopologyOptions {

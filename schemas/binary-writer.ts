@@ -51,6 +51,12 @@ export interface Memory {
   allocUnsafe(size: number): Buffer;
 }
 
+export function copyInto(memory: Memory, bytes: Uint8Array): Buffer {
+  const copy = memory.allocUnsafe(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 export class BinaryWriter {
   position = 0;
   private bytes: Buffer;

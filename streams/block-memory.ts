@@ -35,7 +35,8 @@ export class BlockMemory implements Memory {
   /** With anything in it. */
   allocUnsafe(size: number): Buffer {
     if (size > BLOCK_BYTES_MAX) return Buffer.allocUnsafeSlow(size);
-    const place = this.free[classOf(size)]?.pop() ?? this.cut(classBytes(classOf(size)));
+    const index = classOf(size);
+    const place = this.free[index]?.pop() ?? this.cut(classBytes(index));
     if (place === undefined) return this.overflow.allocUnsafe(size);
     const start = place % SLAB_BYTES;
     return this.slabs[(place - start) / SLAB_BYTES]!.subarray(start, start + size);

@@ -63,8 +63,8 @@ export function snapshotInSession(
 }
 
 function seenBy(profile: ProfileState): UserSnapshot['seen'] {
-  let hasSeen: ((hash: number) => boolean) | undefined;
-  return (itemId, hash = hash32(itemId)) => (hasSeen ??= createSeenTest(profile))(hash);
+  const hasSeen = createSeenTest(profile);
+  return (itemId, hash = hash32(itemId)) => hasSeen(hash);
 }
 
 function tasteOf(

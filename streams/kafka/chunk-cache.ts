@@ -18,7 +18,6 @@ interface ChunkBatch {
   readonly batch: StoredBatch;
   /** Undone or of the broker's own: it has no records for readers. */
   readonly isHidden: boolean;
-  records: readonly LogRecord[] | undefined;
 }
 
 /** Live records of some seconds; of a backlog, the batches that a few readers walk through. */
@@ -27,21 +26,22 @@ const DECODED_BYTES_MAX = 32 * 1_048_576;
 
 /** Batches whose records are kept as objects; the one asked for longest ago goes first. */
 class DecodedBatches {
-  private readonly batches = new Set<ChunkBatch>();
+  private readonly batches = new Map<StoredBatch, readonly LogRecord[]>();
   private records = 0;
   private bytes = 0;
 
-  recordsOf(batch: ChunkBatch): readonly LogRecord[] {
-    if (this.batches.delete(batch)) {
-      this.batches.add(batch);
-      return batch.records!;
+  recordsOf(batch: StoredBatch): readonly LogRecord[] {
+    const known = this.batches.get(batch);
+    if (known !== undefined) {
+      this.batches.delete(batch);
+      this.batches.set(batch, known);
+      return known;
     }
-    const records = decodeRecords(batch.batch);
-    batch.records = records;
-    this.batches.add(batch);
+    const records = decodeRecords(batch);
+    this.batches.set(batch, records);
     this.records += records.length;
-    this.bytes += batch.batch.bytes.length;
-    for (const oldest of this.batches) {
+    this.bytes += batch.bytes.length;
+    for (const oldest of this.batches.keys()) {
       const isWithin = this.records <= DECODED_RECORDS_MAX && this.bytes <= DECODED_BYTES_MAX;
       if (isWithin || oldest === batch) break;
       this.forget(oldest);
@@ -54,11 +54,12 @@ class DecodedBatches {
     return this.records;
   }
 
-  forget(batch: ChunkBatch): void {
-    if (!this.batches.delete(batch)) return;
-    this.records -= batch.records!.length;
-    this.bytes -= batch.batch.bytes.length;
-    batch.records = undefined;
+  forget(batch: StoredBatch): void {
+    const records = this.batches.get(batch);
+    if (records === undefined) return;
+    this.batches.delete(batch);
+    this.records -= records.length;
+    this.bytes -= batch.bytes.length;
   }
 }
 
@@ -89,7 +90,7 @@ export class Chunk {
     for (let i = this.indexOf(from); i < this.batches.length; i++) {
       const entry = this.batches[i]!;
       if (!entry.isHidden) {
-        const own = this.decoded.recordsOf(entry);
+        const own = this.decoded.recordsOf(entry.batch);
         let at = own.length > 0 && own[0]!.offset < from ? lowerBound(own, from) : 0;
         for (; at < own.length; at++) {
           const record = own[at]!;
@@ -108,7 +109,7 @@ export class Chunk {
 
   /** Nobody finds the chunk any more. */
   leave(): void {
-    for (const batch of this.batches) this.decoded.forget(batch);
+    for (const { batch } of this.batches) this.decoded.forget(batch);
   }
 
   /** First batch that reaches the offset. */
@@ -143,7 +144,7 @@ function visible(batches: readonly StoredBatch[], aborted: FetchedPartition['abo
     while (pending.length > 0 && pending[0]!.firstOffset <= batch.lastOffset) undone.add(pending.shift()!.producerId);
     const isUndone = batch.isTransactional && undone.has(batch.producerId);
     if (batch.isControl && isUndone && isAbortMarker(batch)) undone.delete(batch.producerId);
-    return { batch, isHidden: batch.isControl || isUndone, records: undefined };
+    return { batch, isHidden: batch.isControl || isUndone };
   });
 }
 

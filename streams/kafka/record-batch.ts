@@ -266,29 +266,32 @@ function originOf(reader: WireReader, headers: number): Origin | undefined {
     const names = reader.slice(end - reader.position);
     if (names === undefined)
       throw new EngineError('CODEC_CORRUPT', 'The origin of a record is longer than its header.');
-    if (!names.equals(decodedNames)) rememberNames(names);
-    origin = { source: decodedSource, operator: decodedOperator, offset, index };
+    if (!names.equals(decodedNames.bytes)) rememberNames(names);
+    origin = { source: decodedNames.source, operator: decodedNames.operator, offset, index };
   }
   return origin;
 }
 
+interface OriginNames {
+  /** A copy, so that a whole fetched buffer is not kept. */
+  readonly bytes: Buffer;
+  readonly source: string;
+  readonly operator: string;
+}
+
 /** Pairs of names met: few, each in thousands of records that are kept. */
 const NAMES_MAX = 1_024;
-const namesMet = new Map<string, readonly [source: string, operator: string]>();
-let decodedNames = EMPTY;
-let decodedSource = '';
-let decodedOperator = '';
+const namesMet = new Map<string, OriginNames>();
+let decodedNames: OriginNames = { bytes: EMPTY, source: '', operator: '' };
 
 function rememberNames(names: Buffer): void {
-  // A copy, so that the whole fetched buffer is not kept.
-  decodedNames = Buffer.from(names);
-  const text = decodedNames.toString();
+  const text = names.toString();
   let met = namesMet.get(text);
   if (met === undefined) {
     const [source = '', operator = ''] = text.split('\0');
+    met = { bytes: Buffer.from(names), source, operator };
     if (namesMet.size >= NAMES_MAX) namesMet.clear();
-    met = [source, operator];
     namesMet.set(text, met);
   }
-  [decodedSource, decodedOperator] = met;
+  decodedNames = met;
 }

@@ -60,7 +60,7 @@ export class Environment {
   private readonly file: LmdbFile;
   private readonly marks: Table;
   private journal: Journal;
-  /** Of rows, until the flush after the next. */
+  /** Of rows that wait for their flush. */
   private readonly copies = new BlockMemory(2 * FLUSH_BYTES);
   private changed = new Set<Participant>();
   private heldBytes = 0;

@@ -7,7 +7,7 @@
  * Keys are looked up as latin-1 text, which has the order of their bytes. Changes are kept apart by their keys' first byte,
  * which tells kinds of rows apart: a walk over one kind does not meet those of another.
  */
-import type { Memory } from '../../schemas/binary-writer.js';
+import { copyInto, type Memory } from '../../schemas/binary-writer.js';
 import type { BlockMemory } from '../block-memory.js';
 import { bufferOf } from './table.js';
 import type { Participant, Table, TableEntry, TableRange } from './table.js';
@@ -73,10 +73,7 @@ export class MemoryTable implements Table, Participant {
       if (change === undefined && flushing?.isCleared !== true) return this.stored.get(key, memory);
     }
     const value = change?.value;
-    if (value === undefined) return undefined;
-    const copy = memory.allocUnsafe(value.length);
-    value.copy(copy);
-    return copy;
+    return value === undefined ? undefined : copyInto(memory, value);
   }
 
   *range(bounds: TableRange): Generator<TableEntry> {
@@ -100,9 +97,7 @@ export class MemoryTable implements Table, Participant {
 
   /** As `put`, of a value that may change afterwards. */
   putCopy(key: Buffer, value: Uint8Array): void {
-    const copy = this.copies.allocUnsafe(value.length);
-    copy.set(value);
-    this.change({ key, value: copy });
+    this.change({ key, value: copyInto(this.copies, value) });
   }
 
   remove(key: Buffer): void {

@@ -9,6 +9,7 @@
  * Invariant: no reader ever sees some rows of a commit without the others, whoever dies when; a script touches at most
  * `keysMax` keys and about `bytesMax` bytes, so that no other client waits for it long.
  */
+import { copyInto } from '../../schemas/binary-writer.js';
 import { invariant, isEngineError } from '../../schemas/errors.js';
 import { taskFenced } from '../memory/memory-store.js';
 import type { Commit, CommitOutcome, TaskId } from '../state/state-store.js';
@@ -51,6 +52,7 @@ interface Packed {
 }
 
 export class CommitWriter {
+  /** A command that was given up may wait for its node beyond the end of the commit, whose rows are the caller's then. */
   private readonly copies = new SlabMemory();
 
   constructor(
@@ -95,13 +97,6 @@ export class CommitWriter {
     return size <= bytesMax || puts.length + parts.length <= 1;
   }
 
-  /** A command that was given up may wait for its node beyond the end of the commit, whose bytes are the caller's then. */
-  private copyOf(value: Uint8Array): Buffer {
-    const copy = this.copies.allocUnsafe(value.length);
-    copy.set(value);
-    return copy;
-  }
-
   private async commitAtOnce(task: TaskId, keys: TaskKeys, commit: Commit, packed: Packed): Promise<string> {
     const names = [keys.head, keys.timers, keys.outbox, keys.outputs(commit.next), keys.pending, ...keys.views];
     const groups = this.byTtl(task, commit);
@@ -109,7 +104,7 @@ export class CommitWriter {
     for (const rows of groups.values()) {
       for (const [key, value] of rows) {
         names.push(keys.rows + key);
-        values.push(this.copyOf(value));
+        values.push(copyInto(this.copies, value));
       }
     }
     for (const key of commit.deletes) names.push(keys.rows + key);

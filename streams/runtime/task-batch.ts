@@ -163,9 +163,9 @@ export class TaskBatch {
     keys.forEach((key, i) => this.cache.add(new Row(this.layout, key, found.rows[i])));
     for (const entry of chunk.entries) entry.row ??= this.cache.get(entry.key);
     found.timers.forEach(({ key }, i) => {
-      const row = new Row(this.layout, key, found.timerRows[i]);
-      if (this.cache.get(key) === undefined) this.cache.add(row);
-      else row.release(memory);
+      const stored = found.timerRows[i];
+      if (this.cache.get(key) === undefined) this.cache.add(new Row(this.layout, key, stored));
+      else if (stored !== undefined) memory.release(stored);
     });
     const last = found.timers.length === timersMax ? found.timers[timersMax - 1] : undefined;
     const horizon = last?.time ?? timersBefore;
