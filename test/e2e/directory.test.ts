@@ -2,7 +2,7 @@
  * One directory, one process: a second one is told who holds it, and commands on a directory that `up` holds are
  * carried out there and answer as they would on a free one.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -18,7 +18,6 @@ import {
   startUp,
   temporaryDirectory,
 } from './freshet.js';
-import { until } from './until.js';
 
 const ROWS = 400;
 const MAPPING = `name: clicks
@@ -105,11 +104,8 @@ describe('a directory that a running engine holds', () => {
     await process.kill();
     expect(existsSync(join(data, 'admin.json'))).toBe(true);
     const job = new FreshetProcess(['replay', clicks(), '--mapping', mapping(), '--data', data, '--speed', '1x']);
-    // Looked up, not tried out: a command that tries has the directory for a moment, and the job would be refused.
-    await until('the job to hold the directory', () => {
-      expect(job.end).toBeUndefined();
-      return readFileSync(join(data, 'owner.lock'), 'utf8').includes(`"pid":${job.pid},`);
-    });
+    await job.holdsOrEnded(data);
+    expect(job.end).toBeUndefined();
     const { code, stderr } = await runFreshet('state', 'digest', '--data', data);
     expect(stderr).toMatch(new RegExp(`^freshet: DATA_DIRECTORY_LOCKED: .*process ${job.pid};`, 'm'));
     expect(code).toBe(1);

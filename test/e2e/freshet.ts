@@ -6,7 +6,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './until.js';
@@ -67,6 +67,13 @@ export class FreshetProcess {
     );
     if (found !== 'ended') return found;
     throw new Error(`freshet ended (${JSON.stringify(this.end)}) without ${String(pattern)}:\n${this.stderr}`);
+  }
+
+  /** Looks the holder up: a command that tries has the directory for a moment, and this process would be refused. */
+  async holdsOrEnded(directory: string): Promise<void> {
+    const lock = join(directory, 'owner.lock');
+    const holder = (): number => (JSON.parse(readFileSync(lock, 'utf8')) as { pid: number }).pid;
+    await until(`process ${this.pid} to hold the directory`, () => this.end !== undefined || holder() === this.pid);
   }
 
   /** Such as SIGSTOP, and SIGCONT later. */

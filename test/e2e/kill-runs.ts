@@ -5,13 +5,10 @@
  * Moments are drawn from the time the process takes the directory: recovery, appends, commits and progress notes are
  * all met. A run that ends before its moment is simply started again: then an import that has nothing left is killed.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { systemClock } from '../../streams/clock.js';
 import { seededRandom } from '../../streams/random.js';
 import { digestOf, FreshetProcess, temporaryDirectory } from './freshet.js';
 import type { TaskDigest } from './freshet.js';
-import { until } from './until.js';
 
 export type KillMode = 'lockstep' | 'import';
 
@@ -86,13 +83,8 @@ async function startHolding(options: KillOptions, directory: string): Promise<Fr
     ...['--mapping', mapping, '--data', directory, '--limit', String(limit), '--json'],
     ...settings,
   ]);
-  const lock = join(directory, 'owner.lock');
-  await until('the process to take the directory', () => process.end !== undefined || isHeldBy(process.pid, lock));
+  await process.holdsOrEnded(directory);
   return process;
-}
-
-function isHeldBy(pid: number, lock: string): boolean {
-  return existsSync(lock) && (JSON.parse(readFileSync(lock, 'utf8')) as { pid: number }).pid === pid;
 }
 
 async function requireSuccess(process: FreshetProcess): Promise<void> {
