@@ -2,11 +2,13 @@
  * Work that nobody waits for gives way to work that somebody waits for, on the one event loop they share.
  *
  *   background: slice ──nextTurn()──▶ waits ──▶ slice …
- *                                      └─ until others ran six times as long as the slice took, or had nothing to run
+ *                                      └─ until others ran so many times as long as the slice took, or had nothing to run
  *
  * Each background worker is handed a clock of its own, whose `nextTurn` waits as long as the loop is busy with others, at
- * most in proportion to what the worker used since its last turn. So a busy loop leaves background work a seventh of its
- * time, never nothing; an idle one all of it. A turn in which hardly anything ran tells that the loop is idle: those who
+ * most in proportion to what the worker used since its last turn: sixty times as long while it has kept up with its input
+ * lately, so that others first catch up with what they were kept from, by a collection for instance; six times once it is
+ * behind. So a busy loop leaves background work a seventh of its time where it needs that, never nothing; an idle one all of
+ * it. A turn in which hardly anything ran tells that the loop is idle: those who
  * wait for a disk or a socket then find it free within one slice.
  *
  * Turns are given one after another, in the order in which they were asked for. Works on any Clock; decides nothing but
@@ -14,12 +16,20 @@
  */
 import type { Clock, TimerHandle } from './clock.js';
 
-/** Time of others for each ms of background work. */
-const OTHERS_SHARE = 6;
+/** Time of others for each ms of background work, while it is behind and while it keeps up. */
+const OTHERS_SHARE = { behind: 6, keepingUp: 60 } as const;
 /** A turn of the loop that took less had nothing to do, ms. */
 const IDLE_TURN_MS = 0.25;
+/** Work that was not through with its input for so long is behind, ms: it may be as late as that, and hardly later. */
+const BEHIND_AFTER_MS = 5_000;
 /** One that waited for a server meanwhile did not work all the time: no more than this is charged, ms. */
 const CHARGED_MS_MAX = 10;
+
+/** Of one background worker. */
+export interface BackgroundClock extends Clock {
+  /** To be told by the worker when it is through with its input. One that never tells is behind. */
+  caughtUp(): void;
+}
 
 export class Politeness {
   private last: Promise<void> = Promise.resolve();
@@ -29,14 +39,14 @@ export class Politeness {
   constructor(private readonly clock: Clock) {}
 
   /** The clock of one background worker. Several chains of slices may share one; each is then charged for less. */
-  backgroundClock(): Clock {
-    return new BackgroundClock(this.clock, (ms) => this.giveWay(ms));
+  backgroundClock(): BackgroundClock {
+    return new GivingClock(this.clock, (ms, share) => this.giveWay(ms, share));
   }
 
-  private giveWay(usedMs: number): Promise<void> {
+  private giveWay(usedMs: number, othersShare: number): Promise<void> {
     const charged = Math.min(usedMs, CHARGED_MS_MAX);
     this.chargedMs += charged;
-    this.last = this.last.then(() => this.waitForOthers(charged * OTHERS_SHARE));
+    this.last = this.last.then(() => this.waitForOthers(charged * othersShare));
     return this.last;
   }
 
@@ -53,12 +63,13 @@ export class Politeness {
   }
 }
 
-class BackgroundClock implements Clock {
+class GivingClock implements BackgroundClock {
   private resumedMs: number;
+  private caughtUpMs = -Infinity;
 
   constructor(
     private readonly clock: Clock,
-    private readonly giveWay: (usedMs: number) => Promise<void>,
+    private readonly giveWay: (usedMs: number, othersShare: number) => Promise<void>,
   ) {
     this.resumedMs = clock.monotonic();
   }
@@ -84,7 +95,13 @@ class BackgroundClock implements Clock {
   }
 
   async nextTurn(): Promise<void> {
-    await this.giveWay(this.clock.monotonic() - this.resumedMs);
+    const now = this.clock.monotonic();
+    const isBehind = now - this.caughtUpMs > BEHIND_AFTER_MS;
+    await this.giveWay(now - this.resumedMs, isBehind ? OTHERS_SHARE.behind : OTHERS_SHARE.keepingUp);
     this.resumedMs = this.clock.monotonic();
+  }
+
+  caughtUp(): void {
+    this.caughtUpMs = this.clock.monotonic();
   }
 }

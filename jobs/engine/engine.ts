@@ -258,9 +258,10 @@ export class Engine {
 
   private createFollower(from: 'start' | 'end'): TableFollower {
     const { clock, logger, onItemsWithdrawn = () => undefined } = this.options;
+    const background = this.politeness?.backgroundClock();
     return new TableFollower({
       log: this.storage.stages.log,
-      clock: this.politeness?.backgroundClock() ?? clock,
+      ...{ background, clock: background ?? clock },
       topic: this.topic('itemState'),
       from,
       apply: createItemStateApply(this.tables, onItemsWithdrawn),

@@ -51,6 +51,26 @@ describe('background work', () => {
     expect(loop.turns).toBe(9 + 2);
   });
 
+  it('leaves others sixty times as long while it keeps up with its input, until it has not been through for 5 s', async () => {
+    const loop = new Loop(busy(10_000, 4));
+    const clock = new Politeness(loop).backgroundClock();
+    clock.caughtUp();
+    loop.work(2);
+    await clock.nextTurn();
+    expect(loop.turns).toBe((2 * 60) / 4);
+    loop.work(4_870);
+    await clock.nextTurn();
+    const patient = (10 * 60) / 4;
+    expect(loop.turns).toBe(30 + patient);
+    loop.work(2);
+    await clock.nextTurn();
+    expect(loop.turns).toBe(30 + patient + (2 * 6) / 4);
+    clock.caughtUp();
+    loop.work(2);
+    await clock.nextTurn();
+    expect(loop.turns).toBe(30 + patient + 3 + 30);
+  });
+
   it('goes on at once when the others are done', async () => {
     const loop = new Loop(busy(2, 4));
     const clock = new Politeness(loop).backgroundClock();

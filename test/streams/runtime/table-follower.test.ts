@@ -4,6 +4,7 @@ import { EngineError } from '../../../schemas/errors.js';
 import { ManualClock } from '../../../streams/clock.js';
 import type { LogBatch, PartitionBounds, ReadLimits } from '../../../streams/log/event-log.js';
 import { MemoryLog } from '../../../streams/memory/memory-log.js';
+import { Politeness } from '../../../streams/politeness.js';
 import { TableFollower } from '../../../streams/runtime/table-follower.js';
 
 class UnreadableLog extends MemoryLog {
@@ -23,13 +24,15 @@ class UnreadableLog extends MemoryLog {
 
 function follow() {
   const clock = new ManualClock();
+  const background = new Politeness(clock).backgroundClock();
+  let caughtUp = 0;
+  background.caughtUp = () => void caughtUp++;
   const log = new UnreadableLog({ clock });
   log.createTopicsNow([{ name: 'table', partitions: 2, class: 'table' }]);
   const applied: string[] = [];
   const unread: number[] = [];
   const follower = new TableFollower({
-    log,
-    clock,
+    ...{ log, clock, background },
     topic: 'table',
     apply: ({ key }, partition) => void applied.push(`${partition}/${key}`),
     onFault: (error) => {
@@ -39,22 +42,26 @@ function follow() {
   });
   const put = (partition: number, key: string): void =>
     void log.appendNow('table', [{ key, value: Buffer.from('x'), partition }]);
-  return { clock, log, follower, applied, unread, put };
+  return { clock, log, follower, applied, unread, put, caughtUp: () => caughtUp };
 }
 
 describe('a follower whose log cannot be read', () => {
   it('tells it, and goes on where it was when the log is back', async () => {
-    const { clock, log, follower, applied, unread, put } = follow();
+    const { clock, log, follower, applied, unread, put, caughtUp } = follow();
     await follower.open();
     await clock.settle();
+    const before = caughtUp();
+    expect(before).toBeGreaterThan(0);
     log.isUnreadable = true;
     put(0, 'a');
     put(1, 'b');
     await clock.advance(1_200);
     expect(unread).toEqual([0, 1, 0, 1, 0, 1]);
+    expect(caughtUp()).toBe(before);
     log.isUnreadable = false;
     await clock.advance(1_000);
     expect(applied).toEqual(['0/a', '1/b']);
+    expect(caughtUp()).toBeGreaterThan(before);
     await follower.close();
   });
 

@@ -1,10 +1,13 @@
 /** A worker whose task was fenced: it goes on by itself, but only as somebody whom the group confirms. */
 import { describe, expect, it } from 'vitest';
+import { EngineError } from '../../../schemas/errors.js';
 import { ManualClock } from '../../../streams/clock.js';
 import type { AssignmentListener, Membership } from '../../../streams/log/event-log.js';
 import { silentLogger } from '../../../streams/logger.js';
 import { MemoryLog } from '../../../streams/memory/memory-log.js';
 import { MemoryStore } from '../../../streams/memory/memory-store.js';
+import { Politeness } from '../../../streams/politeness.js';
+import type { BackgroundClock } from '../../../streams/politeness.js';
 import { seededRandom } from '../../../streams/random.js';
 import { buildTopology } from '../../../streams/runtime/topology.js';
 import { StreamWorker } from '../../../streams/runtime/worker.js';
@@ -28,6 +31,15 @@ class SlowGroupLog extends MemoryLog {
   }
 }
 
+/** Counts how often work says that it is through with its input. */
+class ToldPoliteness extends Politeness {
+  caughtUp = 0;
+
+  override backgroundClock(): BackgroundClock {
+    return Object.assign(super.backgroundClock(), { caughtUp: () => void this.caughtUp++ });
+  }
+}
+
 async function startWorker(changes: Partial<Parameters<typeof countingStage>[0]> = {}) {
   const clock = new ManualClock();
   const log = new SlowGroupLog({ clock });
@@ -37,13 +49,14 @@ async function startWorker(changes: Partial<Parameters<typeof countingStage>[0]>
   const onStopped = (error: unknown): void => void errors.push(error);
   const topology = buildTopology('counting', [countingStage({ operators: [totalOperator], ...changes })]);
   const environment = { log, store, clock, random: seededRandom('worker') };
-  const worker = new StreamWorker(topology, environment, { logger: silentLogger, onStopped });
+  const politeness = new ToldPoliteness(clock);
+  const worker = new StreamWorker(topology, environment, { logger: silentLogger, onStopped }, politeness);
   const before = store.checkpoint();
   await worker.start();
   log.appendNow(INPUT, [count('a', 1)]);
   await clock.advance(1_000);
   const totals = (): string[] => log.readNow(OUTPUT, 0, 0, ALL).records.map(({ value }) => value.toString());
-  return { clock, log, store, worker, errors, before, totals };
+  return { clock, log, store, worker, errors, before, totals, politeness };
 }
 
 describe('a worker whose store fell back', () => {
@@ -115,6 +128,19 @@ describe('a worker of a stage that lingers', () => {
     await clock.advance(1_000);
     expect(commits).toBeGreaterThan(15);
     expect(commits).toBeLessThanOrEqual(21);
+    await worker.stop();
+  });
+});
+
+describe('a worker of a background stage', () => {
+  it('says when it is through with its input, and not while it is not', async () => {
+    const { clock, log, store, worker, politeness } = await startWorker({ isBackground: true });
+    expect(politeness.caughtUp).toBeGreaterThan(0);
+    store.commit = () => Promise.reject(new EngineError('STORE_UNAVAILABLE', 'away'));
+    const before = politeness.caughtUp;
+    log.appendNow(INPUT, [count('a', 2)]);
+    await clock.advance(1_000);
+    expect(politeness.caughtUp).toBe(before);
     await worker.stop();
   });
 });
