@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { EngineError } from '../../schemas/errors.js';
 import { TOPICS, topicName } from '../../schemas/topics.js';
 import { engineTopics } from '../../operators/engine-topology.js';
+import { patiently } from '../../streams/patience.js';
 import { MemoryLog } from '../../streams/memory/memory-log.js';
 import { createMetrics, type Metrics } from '../../streams/metrics.js';
 import { seededRandom } from '../../streams/random.js';
@@ -38,6 +39,7 @@ export interface SinkBenchOptions {
 
 const NAMESPACE = 'bench';
 const POLL_MS = 20;
+const RETRY_MS = 250;
 /** Longer than a block takes: a kill falls anywhere. */
 const PAUSE_MS_MAX = 400;
 const TABLES = ['interactions', 'impressions'] as const;
@@ -90,7 +92,8 @@ export async function runSink(context: CommandContext, options: SinkBenchOptions
       }
     });
     const serverCpuSeconds = cpuSecondsOf(pid) - before;
-    const { rows, doubled } = await countRows(warehouse, log.identity);
+    // The last kill may have come with the last block: nobody has noticed it then.
+    const { rows, doubled } = await patiently({ clock, retryMs: RETRY_MS }, () => countRows(warehouse, log.identity));
     await follower.stop();
     terminal.result({
       bench: 'sink',
