@@ -28,6 +28,8 @@ export interface Clock {
   setInterval(ms: number, callback: () => void): TimerHandle;
   /** Resolves after waiting input and output of the process had a turn: how a long loop stays polite. */
   nextTurn(): Promise<void>;
+  /** To be told by work that gives way in `nextTurn` when it is through with its input. Absent: nobody cares. */
+  caughtUp?(): void;
 }
 
 /** Node fires a longer timeout at once instead of late: such a wait is cut into pieces of this length. */

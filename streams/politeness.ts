@@ -8,8 +8,8 @@
  * most in proportion to what the worker used since its last turn: sixty times as long while it has kept up with its input
  * lately, so that others first catch up with what they were kept from, by a collection for instance; six times once it is
  * behind. So a busy loop leaves background work a seventh of its time where it needs that, never nothing; an idle one all of
- * it. A turn in which hardly anything ran tells that the loop is idle: those who
- * wait for a disk or a socket then find it free within one slice.
+ * it. A turn in which hardly anything ran tells that the loop is idle: those who wait for a disk or a socket then find it
+ * free within one slice.
  *
  * Turns are given one after another, in the order in which they were asked for. Works on any Clock; decides nothing but
  * when work is done.
@@ -20,16 +20,10 @@ import type { Clock, TimerHandle } from './clock.js';
 const OTHERS_SHARE = { behind: 6, keepingUp: 60 } as const;
 /** A turn of the loop that took less had nothing to do, ms. */
 const IDLE_TURN_MS = 0.25;
-/** Work that was not through with its input for so long is behind, ms: it may be as late as that, and hardly later. */
+/** Work that was not through with its input for so long is behind, ms. */
 const BEHIND_AFTER_MS = 5_000;
 /** One that waited for a server meanwhile did not work all the time: no more than this is charged, ms. */
 const CHARGED_MS_MAX = 10;
-
-/** Of one background worker. */
-export interface BackgroundClock extends Clock {
-  /** To be told by the worker when it is through with its input. One that never tells is behind. */
-  caughtUp(): void;
-}
 
 export class Politeness {
   private last: Promise<void> = Promise.resolve();
@@ -38,9 +32,9 @@ export class Politeness {
 
   constructor(private readonly clock: Clock) {}
 
-  /** The clock of one background worker. Several chains of slices may share one; each is then charged for less. */
-  backgroundClock(): BackgroundClock {
-    return new GivingClock(this.clock, (ms, share) => this.giveWay(ms, share));
+  /** The clock of one background worker, which is behind as long as it does not tell `caughtUp`. Several chains of slices may share one; each is then charged for less. */
+  backgroundClock(): Required<Clock> {
+    return new BackgroundClock(this.clock, (ms, share) => this.giveWay(ms, share));
   }
 
   private giveWay(usedMs: number, othersShare: number): Promise<void> {
@@ -63,7 +57,7 @@ export class Politeness {
   }
 }
 
-class GivingClock implements BackgroundClock {
+class BackgroundClock implements Required<Clock> {
   private resumedMs: number;
   private caughtUpMs = -Infinity;
 

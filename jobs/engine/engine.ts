@@ -258,10 +258,9 @@ export class Engine {
 
   private createFollower(from: 'start' | 'end'): TableFollower {
     const { clock, logger, onItemsWithdrawn = () => undefined } = this.options;
-    const background = this.politeness?.backgroundClock();
     return new TableFollower({
       log: this.storage.stages.log,
-      ...{ background, clock: background ?? clock },
+      clock: this.politeness?.backgroundClock() ?? clock,
       topic: this.topic('itemState'),
       from,
       apply: createItemStateApply(this.tables, onItemsWithdrawn),

@@ -6,14 +6,11 @@
  */
 import type { Clock } from '../clock.js';
 import type { EventLog, LogRecord } from '../log/event-log.js';
-import type { BackgroundClock } from '../politeness.js';
 import { patiently } from '../patience.js';
 
 export interface TableFollowerOptions {
   readonly log: EventLog;
   readonly clock: Clock;
-  /** The clock, of a follower that gives way to others: told when it is through with its topic. */
-  readonly background?: BackgroundClock | undefined;
   readonly topic: string;
   /** Where to begin: at the start of each partition unless told `end`, for topics of which only what comes matters. */
   readonly from?: 'start' | 'end';
@@ -124,7 +121,7 @@ export class TableFollower {
           this.options.onUnread(error, partition);
         }
       }
-      if (!hasFailed && this.grown.size === 0) this.options.background?.caughtUp();
+      if (!hasFailed && this.grown.size === 0) this.options.clock.caughtUp?.();
       if (hasFailed) await this.options.clock.sleep(RETRY_MS, signal).catch(() => undefined);
     }
   }

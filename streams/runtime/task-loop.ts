@@ -178,7 +178,7 @@ export class TaskLoop {
   }
 
   private async stepOrWait(): Promise<void> {
-    const { clock, background } = this.environment;
+    const { clock } = this.environment;
     this.appended = false;
     if (!this.paused) {
       const startedMs = clock.monotonic();
@@ -190,7 +190,7 @@ export class TaskLoop {
       const progress = await step.finally(() => {
         this.stepping = undefined;
       });
-      if (this.task.hasMetEnd) background?.caughtUp();
+      if (this.task.hasMetEnd) clock.caughtUp?.();
       if (progress > 0) {
         if (this.task.hasMetEnd) await this.linger(clock.monotonic() - startedMs);
         return;

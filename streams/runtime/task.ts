@@ -15,7 +15,6 @@
 import { EngineError, invariant, isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
 import type { EventLog } from '../log/event-log.js';
-import type { BackgroundClock } from '../politeness.js';
 import type { Random } from '../random.js';
 import type { Commit, OutboxEntry, StateStore, TaskHead, TaskId, TimerEntry } from '../state/state-store.js';
 import { taskName } from '../state/state-store.js';
@@ -31,8 +30,6 @@ export interface TaskEnvironment {
   readonly store: StateStore;
   readonly clock: Clock;
   readonly random: Random;
-  /** The clock, of a task that gives way to others: to be told when it has kept up. */
-  readonly background?: BackgroundClock | undefined;
   /** Shared by tasks that are to work one after another; absent: side by side. */
   readonly turn?: Turn | undefined;
 }

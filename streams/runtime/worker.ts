@@ -101,8 +101,8 @@ export class StreamWorker {
   private environmentOf(stage: AnyStage): TaskEnvironment {
     const { environment, turns, politeness } = this;
     if (stage.isBackground !== true) return { ...environment, turn: turns?.foreground };
-    const background = politeness?.backgroundClock();
-    return { ...environment, background, clock: background ?? environment.clock, turn: turns?.background };
+    const clock = politeness?.backgroundClock() ?? environment.clock;
+    return { ...environment, clock, turn: turns?.background };
   }
 
   private assign(stage: AnyStage): AssignmentListener {

@@ -32,7 +32,7 @@ function follow() {
   const applied: string[] = [];
   const unread: number[] = [];
   const follower = new TableFollower({
-    ...{ log, clock, background },
+    ...{ log, clock: background },
     topic: 'table',
     apply: ({ key }, partition) => void applied.push(`${partition}/${key}`),
     onFault: (error) => {

@@ -2,12 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { EngineError } from '../../../schemas/errors.js';
 import { ManualClock } from '../../../streams/clock.js';
+import type { Clock } from '../../../streams/clock.js';
 import type { AssignmentListener, Membership } from '../../../streams/log/event-log.js';
 import { silentLogger } from '../../../streams/logger.js';
 import { MemoryLog } from '../../../streams/memory/memory-log.js';
 import { MemoryStore } from '../../../streams/memory/memory-store.js';
 import { Politeness } from '../../../streams/politeness.js';
-import type { BackgroundClock } from '../../../streams/politeness.js';
 import { seededRandom } from '../../../streams/random.js';
 import { buildTopology } from '../../../streams/runtime/topology.js';
 import { StreamWorker } from '../../../streams/runtime/worker.js';
@@ -35,7 +35,7 @@ class SlowGroupLog extends MemoryLog {
 class ToldPoliteness extends Politeness {
   caughtUp = 0;
 
-  override backgroundClock(): BackgroundClock {
+  override backgroundClock(): Required<Clock> {
     return Object.assign(super.backgroundClock(), { caughtUp: () => void this.caughtUp++ });
   }
 }
