@@ -26,8 +26,11 @@ export interface Clock {
   setTimer(ms: number, callback: () => void): TimerHandle;
   /** Calls back every `ms` (1 to 2^31 - 1) until cancelled, first after one period. Missed ones are not made up for. */
   setInterval(ms: number, callback: () => void): TimerHandle;
-  /** Resolves after waiting input and output of the process had a turn: how a long loop stays polite. */
-  nextTurn(): Promise<void>;
+  /**
+   * Resolves after waiting input and output of the process had a turn: how a long loop stays polite.
+   * @param usedMs how long the caller worked since its last turn, where it knows; for clocks that are fair by that.
+   */
+  nextTurn(usedMs?: number): Promise<void>;
   /** To be told by work that gives way in `nextTurn` when it is through with its input. Absent: nobody cares. */
   caughtUp?(): void;
 }

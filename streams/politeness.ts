@@ -11,13 +11,15 @@
  * it. A turn in which hardly anything ran tells that the loop is idle: those who wait for a disk or a socket then find it
  * free within one slice.
  *
- * Turns are given one after another, in the order in which they were asked for. Works on any Clock; decides nothing but
- * when work is done.
+ * Turns are given one after another, in the order in which they were asked for: in one line to those that keep up, in
+ * another to those that are behind, which would else wait as long as the former. Works on any Clock; decides nothing but when
+ * work is done.
  */
 import type { Clock, TimerHandle } from './clock.js';
 
-/** Time of others for each ms of background work, while it is behind and while it keeps up. */
+/** Time of others for each ms of background work. */
 const OTHERS_SHARE = { behind: 6, keepingUp: 60 } as const;
+type Standing = keyof typeof OTHERS_SHARE;
 /** A turn of the loop that took less had nothing to do, ms. */
 const IDLE_TURN_MS = 0.25;
 /** Work that was not through with its input for so long is behind, ms. */
@@ -26,7 +28,7 @@ const BEHIND_AFTER_MS = 5_000;
 const CHARGED_MS_MAX = 10;
 
 export class Politeness {
-  private last: Promise<void> = Promise.resolve();
+  private readonly lines: Record<Standing, Promise<void>> = { behind: Promise.resolve(), keepingUp: Promise.resolve() };
   /** All that background work has been charged for, ms. */
   private chargedMs = 0;
 
@@ -34,14 +36,14 @@ export class Politeness {
 
   /** The clock of one background worker, which is behind as long as it does not tell `caughtUp`. Several chains of slices may share one; each is then charged for less. */
   backgroundClock(): Required<Clock> {
-    return new BackgroundClock(this.clock, (ms, share) => this.giveWay(ms, share));
+    return new BackgroundClock(this.clock, (ms, standing) => this.giveWay(ms, standing));
   }
 
-  private giveWay(usedMs: number, othersShare: number): Promise<void> {
-    const charged = Math.min(usedMs, CHARGED_MS_MAX);
-    this.chargedMs += charged;
-    this.last = this.last.then(() => this.waitForOthers(charged * othersShare));
-    return this.last;
+  private giveWay(usedMs: number, standing: Standing): Promise<void> {
+    this.chargedMs += usedMs;
+    const given = this.lines[standing].then(() => this.waitForOthers(usedMs * OTHERS_SHARE[standing]));
+    this.lines[standing] = given;
+    return given;
   }
 
   private async waitForOthers(ms: number): Promise<void> {
@@ -63,7 +65,7 @@ class BackgroundClock implements Required<Clock> {
 
   constructor(
     private readonly clock: Clock,
-    private readonly giveWay: (usedMs: number, othersShare: number) => Promise<void>,
+    private readonly giveWay: (usedMs: number, standing: Standing) => Promise<void>,
   ) {
     this.resumedMs = clock.monotonic();
   }
@@ -88,10 +90,10 @@ class BackgroundClock implements Required<Clock> {
     return this.clock.setInterval(ms, callback);
   }
 
-  async nextTurn(): Promise<void> {
+  async nextTurn(usedMs = this.clock.monotonic() - this.resumedMs): Promise<void> {
     const now = this.clock.monotonic();
     const isBehind = now - this.caughtUpMs > BEHIND_AFTER_MS;
-    await this.giveWay(now - this.resumedMs, isBehind ? OTHERS_SHARE.behind : OTHERS_SHARE.keepingUp);
+    await this.giveWay(Math.min(usedMs, CHARGED_MS_MAX), isBehind ? 'behind' : 'keepingUp');
     this.resumedMs = this.clock.monotonic();
   }
 

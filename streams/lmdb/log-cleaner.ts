@@ -254,12 +254,12 @@ async function collect(
   isKept: (record: LogRecord) => boolean,
 ): Promise<readonly LogRecord[]> {
   const kept: LogRecord[] = [];
-  const slices = new Slices(turns, SLICE_MS);
-  slices.begin();
+  const slices = new Slices(SLICE_MS);
+  await slices.begin(turns);
   for (const batch of step.batches) {
     for (const record of decodeBatch(batch)) {
       if (isKept(record)) kept.push(record);
-      if (slices.isOver()) await slices.next();
+      if (slices.isOver(turns)) await slices.next(turns);
     }
   }
   return kept;

@@ -7,6 +7,7 @@
 import type { Clock } from '../clock.js';
 import type { EventLog, LogRecord } from '../log/event-log.js';
 import { patiently } from '../patience.js';
+import { Slices } from '../slices.js';
 
 export interface TableFollowerOptions {
   readonly log: EventLog;
@@ -24,6 +25,7 @@ export interface TableFollowerOptions {
 
 /** One read takes at most this much, so that a node that catches up stays responsive. */
 const READ_LIMITS = { recordsMax: 250, bytesMax: 1 << 20 };
+const SLICE_MS = 2;
 /** Before a partition that could not be read is tried again. */
 const RETRY_MS = 500;
 
@@ -32,6 +34,8 @@ export class TableFollower {
   private running: Promise<void> | undefined;
   /** Partitions that may have grown since they were read. */
   private readonly grown = new Set<number>();
+  /** Of all partitions: those that grew together are read one after another. */
+  private readonly slices = new Slices(SLICE_MS);
   private readonly closing = new AbortController();
   private unsubscribe: (() => void) | undefined;
 
@@ -88,7 +92,6 @@ export class TableFollower {
       const count = await this.read(partition);
       if (count === 0) return applied;
       applied += count;
-      if (count >= READ_LIMITS.recordsMax) await this.options.clock.nextTurn();
     }
   }
 
@@ -127,9 +130,10 @@ export class TableFollower {
   }
 
   private async read(partition: number): Promise<number> {
-    const { log, topic, apply, onFault } = this.options;
+    const { log, topic, apply, onFault, clock } = this.options;
     const from = this.positions[partition]!;
     const batch = await log.read(topic, partition, from, READ_LIMITS);
+    if (batch.records.length > 0) await this.slices.begin(clock);
     for (const record of batch.records) {
       try {
         apply(record, partition);
@@ -137,6 +141,7 @@ export class TableFollower {
         onFault(error, record, partition);
       }
     }
+    if (batch.records.length > 0) this.slices.end(clock);
     this.positions[partition] = batch.nextOffset;
     return batch.nextOffset - from;
   }

@@ -18,7 +18,7 @@ import type { InputBatch, InputEntry } from './input-reader.js';
 import { OperatorChain, PARTITION_KEY } from './operator-chain.js';
 import { Row } from './row.js';
 import { RowCache } from './row-cache.js';
-import { Slices } from '../slices.js';
+import type { Slices } from '../slices.js';
 import { TaskFaults } from './task-faults.js';
 import type { FaultPlace } from './task-faults.js';
 import { TaskMeta } from './task-meta.js';
@@ -28,15 +28,14 @@ import type { AnyStage } from './topology.js';
 
 /** Rows and timers that a record seldom changes more of. */
 const KEYS_OF_A_RECORD = 16;
-/** Who gives way is felt as long as a slice takes. */
-const BACKGROUND_SLICE_MS = 2;
-
 export interface TaskBatchParts {
   readonly id: TaskId;
   readonly stage: AnyStage;
   readonly log: EventLog;
   readonly store: StateStore;
   readonly clock: Clock;
+  /** Of those who work in turns, or of the task alone. */
+  readonly slices: Slices;
   readonly options: TaskOptions;
   readonly statistics: TaskStatistics;
 }
@@ -69,7 +68,6 @@ export class TaskBatch {
   readonly outputs: BatchOutputs;
   readonly chain: OperatorChain;
   readonly faults: TaskFaults;
-  readonly slices: Slices;
   /** Rows to be stored. */
   readonly touched: Row[] = [];
   private readonly layout: CellLayout;
@@ -89,11 +87,6 @@ export class TaskBatch {
     this.chain = new OperatorChain(this.layout, this.timers, this.outputs, this.touched, id.partition);
     this.faults = new TaskFaults(stage, id, statistics, (...output) => this.chain.emitFromRuntime(...output));
     this.input = new InputReader(stage, id.partition, log);
-    const { sliceMs } = options;
-    this.slices = new Slices(
-      parts.clock,
-      stage.isBackground === true ? Math.min(sliceMs, BACKGROUND_SLICE_MS) : sliceMs,
-    );
   }
 
   /** Forgets everything that is not in the store. */
@@ -186,19 +179,24 @@ export class TaskBatch {
 
   private async process(chunk: InputBatch, plan: TimerPlan, isFirst: boolean): Promise<BatchEnd> {
     const { entries } = chunk;
-    this.slices.begin();
+    const { slices, clock } = this.parts;
+    await slices.begin(clock);
+    const end = (offset: number, records: number): BatchEnd => {
+      slices.end(clock);
+      return { offset, records };
+    };
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i]!;
       const time = this.timeToReach(entry);
       if (plan.isCut && time > plan.horizon && !this.isRepeat(entry)) {
         if (i === 0 && isFirst) this.fireLoaded(plan, entry.offset);
-        return { offset: entry.offset, records: i };
+        return end(entry.offset, i);
       }
       this.processEntry(entry, time);
-      if (this.isFull && i + 1 < entries.length) return { offset: entries[i + 1]!.offset, records: i + 1 };
-      if (this.slices.isOver()) await this.slices.next();
+      if (this.isFull && i + 1 < entries.length) return end(entries[i + 1]!.offset, i + 1);
+      if (slices.isOver(clock)) await slices.next(clock);
     }
-    return { offset: chunk.nextOffset, records: entries.length };
+    return end(chunk.nextOffset, entries.length);
   }
 
   /** The stream time that the entry brings. Ticks count only from the owner named last in the input itself. */

@@ -30,6 +30,13 @@ export const DEFAULT_TASK_OPTIONS: TaskOptions = {
   sliceMs: 5,
 };
 
+/** Who gives way is felt as long as a slice takes. */
+const BACKGROUND_SLICE_MS = 2;
+
+export function backgroundSliceMs({ sliceMs }: TaskOptions): number {
+  return Math.min(sliceMs, BACKGROUND_SLICE_MS);
+}
+
 /** Counted since the task was opened. */
 export interface TaskStatistics {
   records: number;

@@ -16,11 +16,12 @@ import { EngineError, invariant, isEngineError } from '../../schemas/errors.js';
 import type { Clock } from '../clock.js';
 import type { EventLog } from '../log/event-log.js';
 import type { Random } from '../random.js';
+import { Slices } from '../slices.js';
 import type { Commit, OutboxEntry, StateStore, TaskHead, TaskId, TimerEntry } from '../state/state-store.js';
 import { taskName } from '../state/state-store.js';
 import { lost, RetryBatch, TaskBatch } from './task-batch.js';
 import type { WholeBatch } from './task-batch.js';
-import { DEFAULT_TASK_OPTIONS, emptyStatistics } from './task-options.js';
+import { backgroundSliceMs, DEFAULT_TASK_OPTIONS, emptyStatistics } from './task-options.js';
 import type { TaskOptions, TaskStatistics } from './task-options.js';
 import type { AnyStage } from './topology.js';
 import type { Turn } from './turn.js';
@@ -37,6 +38,9 @@ export interface TaskEnvironment {
 /** Tries of one commit attempt whose reply did not come; the attempt keeps its id, so it is applied once. */
 const COMMIT_TRIES_MAX = 5;
 
+type EncodedRows = Pick<Commit, 'puts' | 'deletes'>;
+type PreparedBatch = WholeBatch & EncodedRows;
+
 type TaskStatus = 'new' | 'ready' | 'fenced' | 'failed' | 'closed';
 
 export class Task {
@@ -48,6 +52,7 @@ export class Task {
   /** The outbox may hold outputs of an earlier commit or owner; they go before anything new is read. */
   private mayHaveUnsent = true;
   private readonly batch: TaskBatch;
+  private readonly slices: Slices;
   private metEnd = false;
 
   constructor(
@@ -58,8 +63,11 @@ export class Task {
   ) {
     this.id = { stage: stage.name, partition };
     this.owner = environment.random.hex(16);
+    const sliceMs = stage.isBackground === true ? backgroundSliceMs(options) : options.sliceMs;
+    const slices = environment.turn?.slices ?? new Slices(sliceMs);
+    this.slices = slices;
     const { id, statistics } = this;
-    this.batch = new TaskBatch({ ...environment, id, stage, options, statistics });
+    this.batch = new TaskBatch({ ...environment, id, stage, options, statistics, slices });
   }
 
   /** Takes ownership of the partition; whoever had it is fenced from now on. */
@@ -152,19 +160,23 @@ export class Task {
   private async runAndCommit(recordsMax: number): Promise<number> {
     const { statistics, batch } = this;
     const firedBefore = statistics.timersFired;
-    const end = await this.runBatch(recordsMax);
+    const end = await this.prepare(recordsMax);
     this.metEnd = end?.isAtEnd ?? true;
     if (end === undefined) return 0;
-    await this.commit(end.offset);
+    await this.commit(end);
     statistics.records += end.records;
     batch.faults.clear();
     batch.cache.turn();
     return end.records + statistics.timersFired - firedBefore;
   }
 
-  private runBatch(recordsMax: number): Promise<WholeBatch | undefined> {
+  /** All that a batch does before it commits. */
+  private prepare(recordsMax: number): Promise<PreparedBatch | undefined> {
     const { turn } = this.environment;
-    const work = (): Promise<WholeBatch | undefined> => this.runUntilAbsorbed(recordsMax);
+    const work = async (): Promise<PreparedBatch | undefined> => {
+      const end = await this.runUntilAbsorbed(recordsMax);
+      return end && { ...end, ...(await this.encodeRows()) };
+    };
     return turn === undefined ? work() : turn.take(work);
   }
 
@@ -180,9 +192,8 @@ export class Task {
     }
   }
 
-  private async commit(offset: number): Promise<void> {
+  private async commit({ offset, puts, deletes }: PreparedBatch): Promise<void> {
     const { batch, statistics } = this;
-    const { puts, deletes } = await this.encodeRows();
     const commit: Commit = {
       owner: this.owner,
       previous: this.head.commitId,
@@ -207,18 +218,20 @@ export class Task {
     await this.sendOutbox([{ commitId: commit.next, outputs: commit.outputs }]);
   }
 
-  private async encodeRows(): Promise<Pick<Commit, 'puts' | 'deletes'>> {
-    const { batch } = this;
+  private async encodeRows(): Promise<EncodedRows> {
+    const { batch, slices } = this;
+    const { clock } = this.environment;
     const puts: [string, Uint8Array][] = [];
     const deletes: string[] = [];
-    batch.slices.begin();
+    await slices.begin(clock);
     for (const row of batch.touched) {
       batch.chain.publishNow(row);
       const encoded = row.encode(batch.cache.memory);
       if (encoded === undefined) deletes.push(row.key);
       else puts.push([row.key, encoded]);
-      if (batch.slices.isOver()) await batch.slices.next();
+      if (slices.isOver(clock)) await slices.next(clock);
     }
+    slices.end(clock);
     return { puts, deletes };
   }
 

@@ -10,7 +10,7 @@ import { requireManifest } from './manifest.js';
 import { IDLE_LOOK_MS, TaskLoop } from './task-loop.js';
 import type { TaskLoopOptions } from './task-loop.js';
 import type { TaskEnvironment } from './task.js';
-import { DEFAULT_TASK_OPTIONS } from './task-options.js';
+import { backgroundSliceMs, DEFAULT_TASK_OPTIONS } from './task-options.js';
 import type { TaskStatistics } from './task-options.js';
 import type { AnyStage, Topology } from './topology.js';
 import { Turn } from './turn.js';
@@ -33,12 +33,6 @@ export class StreamWorker {
     options: Partial<WorkerOptions> & Pick<WorkerOptions, 'logger'>,
     private readonly politeness?: Politeness,
   ) {
-    // Where the store is a server, tasks gain from waiting for it at the same time.
-    if (environment.store.delivery === 'atomic') {
-      const foreground = new Turn();
-      // A batch that gives way to others is long under way: nobody may stand in line behind it.
-      this.turns = { foreground, background: politeness === undefined ? foreground : new Turn() };
-    }
     this.options = {
       task: DEFAULT_TASK_OPTIONS,
       idleTickAfterMs: 1_000,
@@ -47,6 +41,13 @@ export class StreamWorker {
       onStopped: () => undefined,
       ...options,
     };
+    // Where the store is a server, tasks gain from waiting for it at the same time.
+    if (environment.store.delivery === 'atomic') {
+      const foreground = new Turn(this.options.task.sliceMs);
+      // A batch that gives way to others is long under way: nobody may stand in line behind it.
+      const background = politeness === undefined ? foreground : new Turn(backgroundSliceMs(this.options.task));
+      this.turns = { foreground, background };
+    }
   }
 
   /** Checks that log and state belong together, then joins the groups. Throws MANIFEST_MISMATCH. */
