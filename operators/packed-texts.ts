@@ -7,7 +7,7 @@
  */
 import { BinaryReader } from '../schemas/binary-reader.js';
 import { BinaryWriter, longWidth } from '../schemas/binary-writer.js';
-import { allocateBytes } from './pooled-arrays.js';
+import { decodedArrays, lastingArrays } from './pooled-arrays.js';
 
 const NOTHING = Buffer.alloc(0);
 const BYTES_AT_START = 64;
@@ -78,7 +78,7 @@ export class PackedTexts {
   /** What a reader has passed over since `start`. */
   private take(reader: BinaryReader, start: number): void {
     this.size = reader.position - start;
-    this.bytes = allocateBytes(this.size);
+    this.bytes = decodedArrays.allocUnsafe(this.size);
     reader.copyBack(start, this.bytes);
   }
 
@@ -109,7 +109,7 @@ export class PackedTexts {
   }
 
   private grow(size: number): void {
-    const larger = allocateBytes(Math.max(BYTES_AT_START, this.bytes.length * 2, size));
+    const larger = lastingArrays.allocUnsafe(Math.max(BYTES_AT_START, this.bytes.length * 2, size));
     this.bytes.copy(larger, 0, 0, this.size);
     this.bytes = larger;
   }

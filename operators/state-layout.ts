@@ -13,16 +13,19 @@
 import { BinaryReader } from '../schemas/binary-reader.js';
 import { BinaryWriter } from '../schemas/binary-writer.js';
 import { EngineError, isEngineError } from '../schemas/errors.js';
-import type { StateCodec } from '../streams/runtime/operator.js';
+import type { StateCodec, StateReader } from '../streams/runtime/operator.js';
 
 export type { BinaryReader, BinaryWriter };
 
-export interface StateLayout<S> {
+export interface StateLayout<S> extends ReadLayout<S> {
+  write(state: S, writer: BinaryWriter): void;
+}
+
+export interface ReadLayout<S> {
   /** Operator, for error messages. */
   readonly name: string;
   /** Written into each cell; raise it with the layout. `read` must understand every version up to it. */
   readonly version: number;
-  write(state: S, writer: BinaryWriter): void;
   read(reader: BinaryReader, version: number): S;
 }
 
@@ -32,15 +35,22 @@ const ownReader = new BinaryReader();
 /** A StateCodec of a hand-written layout. `decode` throws STATE_CORRUPT or STATE_VERSION_UNKNOWN. */
 export function createLayoutCodec<S>(layout: StateLayout<S>): StateCodec<S> {
   return {
-    version: layout.version,
-    // A reader gives numbers, texts and copies.
-    decodesByCopy: true,
+    ...createLayoutReader(layout),
     encode(state) {
       ownWriter.openScratch();
       layout.write(state, ownWriter);
       return ownWriter.takeScratch();
     },
     encodeInto: (state, writer) => layout.write(state, writer),
+  };
+}
+
+/** As above for those who only read. */
+export function createLayoutReader<S>(layout: ReadLayout<S>): StateReader<S> {
+  return {
+    version: layout.version,
+    // A reader gives numbers, texts and copies.
+    decodesByCopy: true,
     decode(bytes, version) {
       if (version < 1 || version > layout.version) throw versionUnknown(layout, version);
       try {
@@ -59,7 +69,7 @@ export function createLayoutCodec<S>(layout: StateLayout<S>): StateCodec<S> {
   };
 }
 
-function versionUnknown({ name, version: own }: { name: string; version: number }, version: number): EngineError {
+function versionUnknown({ name, version: own }: ReadLayout<unknown>, version: number): EngineError {
   return new EngineError(
     'STATE_VERSION_UNKNOWN',
     `A state of operator '${name}' has version ${version}; this build reads 1 to ${own}.`,

@@ -6,7 +6,7 @@
  * (decoding is synchronous), so a decode allocates only what it returns.
  */
 import { STAGING_BYTES, stagingFor } from './binary-writer.js';
-import type { NumberArray } from './binary-writer.js';
+import type { Memory, NumberArray } from './binary-writer.js';
 import { EngineError } from './errors.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -159,14 +159,23 @@ export class BinaryReader {
     return place;
   }
 
-  readBytes(): Buffer {
-    return this.readFixed(this.readLength());
+  readBytes(memory?: Memory): Buffer {
+    return this.readFixed(this.readLength(), memory);
   }
 
-  /** A copy: what is decoded must outlive the batch, whose memory may belong to a memory-mapped file. */
-  readFixed(size: number): Buffer {
+  /** Passes over bytes. */
+  skip(size: number): void {
     this.require(size, 'bytes');
-    const copy = Buffer.allocUnsafe(size);
+    this.position += size;
+  }
+
+  /**
+   * A copy, in Node's pool unless told where: what is decoded must outlive the batch, whose memory may belong to a
+   * memory-mapped file.
+   */
+  readFixed(size: number, memory: Memory = Buffer): Buffer {
+    this.require(size, 'bytes');
+    const copy = memory.allocUnsafe(size);
     this.bytes.copy(copy, 0, this.position, this.position + size);
     this.position += size;
     return copy;

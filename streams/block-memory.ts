@@ -15,8 +15,8 @@ import type { Memory } from '../schemas/binary-writer.js';
 import { SlabMemory } from './slab-memory.js';
 
 const SLAB_BYTES = 262_144;
-/** Larger ones would leave too much of a slab unused. */
-const BLOCK_BYTES_MAX = SLAB_BYTES / 8;
+/** Larger blocks would leave too much of a slab unused. */
+const BLOCK_SHARE_MAX = 1 / 8;
 const BLOCK_BYTES_MIN = 64;
 /** Classes between two powers of two. */
 const CLASSES = 8;
@@ -24,22 +24,27 @@ const CLASSES = 8;
 export class BlockMemory implements Memory {
   private readonly slabs: Buffer[] = [];
   private readonly numbers = new Map<ArrayBufferLike, number>();
-  /** By class: places of free blocks, as slab number × SLAB_BYTES + offset. */
+  /** By class: places of free blocks, as slab number × bytes of a slab + offset. */
   private readonly free: number[][] = [];
-  private used = SLAB_BYTES;
+  private used: number;
   private readonly overflow = new SlabMemory();
 
-  /** `bytesMax`: of all slabs together. */
-  constructor(private readonly bytesMax: number) {}
+  /** `bytesMax`: of all slabs together. Blocks are of up to an eighth of a slab. */
+  constructor(
+    private readonly bytesMax: number,
+    private readonly slabBytes = SLAB_BYTES,
+  ) {
+    this.used = slabBytes;
+  }
 
   /** With anything in it. */
   allocUnsafe(size: number): Buffer {
-    if (size > BLOCK_BYTES_MAX) return Buffer.allocUnsafeSlow(size);
+    if (size > this.slabBytes * BLOCK_SHARE_MAX) return Buffer.allocUnsafeSlow(size);
     const index = classOf(size);
     const place = this.free[index]?.pop() ?? this.cut(classBytes(index));
     if (place === undefined) return this.overflow.allocUnsafe(size);
-    const start = place % SLAB_BYTES;
-    return this.slabs[(place - start) / SLAB_BYTES]!.subarray(start, start + size);
+    const start = place % this.slabBytes;
+    return this.slabs[(place - start) / this.slabBytes]!.subarray(start, start + size);
   }
 
   /** Whether it will be handed out again once it is released. */
@@ -50,7 +55,7 @@ export class BlockMemory implements Memory {
   /** Nothing happens to what was not allocated here. */
   release(bytes: Buffer): void {
     const slab = this.numbers.get(bytes.buffer);
-    if (slab !== undefined) (this.free[classOf(bytes.length)] ??= []).push(slab * SLAB_BYTES + bytes.byteOffset);
+    if (slab !== undefined) (this.free[classOf(bytes.length)] ??= []).push(slab * this.slabBytes + bytes.byteOffset);
   }
 
   /** Lets go of all blocks: somebody may still read some of them. To this memory they are foreign from now on. */
@@ -58,7 +63,7 @@ export class BlockMemory implements Memory {
     this.slabs.length = 0;
     this.numbers.clear();
     this.free.length = 0;
-    this.used = SLAB_BYTES;
+    this.used = this.slabBytes;
   }
 
   /** Other bytes in place of these, which are released: where they fit, the same block. */
@@ -71,16 +76,16 @@ export class BlockMemory implements Memory {
 
   /** Place of a new block; undefined when there is no room for another slab. */
   private cut(size: number): number | undefined {
-    if (this.used + size > SLAB_BYTES) {
-      if ((this.slabs.length + 1) * SLAB_BYTES > this.bytesMax) return undefined;
-      const slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    if (this.used + size > this.slabBytes) {
+      if ((this.slabs.length + 1) * this.slabBytes > this.bytesMax) return undefined;
+      const slab = Buffer.allocUnsafeSlow(this.slabBytes);
       this.numbers.set(slab.buffer, this.slabs.length);
       this.slabs.push(slab);
       this.used = 0;
     }
     const start = this.used;
     this.used += size;
-    return (this.slabs.length - 1) * SLAB_BYTES + start;
+    return (this.slabs.length - 1) * this.slabBytes + start;
   }
 }
 

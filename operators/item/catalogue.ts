@@ -11,6 +11,7 @@ import { hash32 } from '../../schemas/ids.js';
 import type { ItemUpsert } from '../../schemas/records.js';
 import type { Cell, Context, Operator } from '../../streams/runtime/operator.js';
 import type { ItemEvent } from './item-events.js';
+import { lastingArrays } from '../pooled-arrays.js';
 import { createLayoutCodec } from '../state-layout.js';
 import { tableKey } from './table-key.js';
 
@@ -82,6 +83,6 @@ const stateCodec = createLayoutCodec<CatalogueState>({
     deleted: reader.readBoolean(),
     contentHash: reader.readLong(),
     changedAt: reader.readLong(),
-    published: reader.readBytes(),
+    published: reader.readBytes(lastingArrays),
   }),
 });

@@ -23,7 +23,7 @@ import { hash32 } from '../../schemas/ids.js';
 import type { Operator, PublishContext } from '../../streams/runtime/operator.js';
 import type { ItemEvent } from './item-events.js';
 import { PackedTexts } from '../packed-texts.js';
-import { allocateFloats, allocateInts } from '../pooled-arrays.js';
+import { lastingArrays } from '../pooled-arrays.js';
 import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 
@@ -154,19 +154,19 @@ function emptyState(capacity: number): CoVisitationState {
     refTime: 0,
     count: 0,
     ids: new PackedTexts(),
-    hashes: allocateInts(capacity),
-    fast: allocateFloats(capacity),
-    slow: allocateFloats(capacity),
-    published: allocateFloats(capacity),
+    hashes: lastingArrays.ints(capacity),
+    fast: lastingArrays.floats(capacity),
+    slow: lastingArrays.floats(capacity),
+    published: lastingArrays.floats(capacity),
   };
 }
 
 function grow(state: CoVisitationState, capacity: number): void {
-  const hashes = allocateInts(capacity);
+  const hashes = lastingArrays.ints(capacity);
   hashes.set(state.hashes);
   state.hashes = hashes;
   for (const name of ['fast', 'slow', 'published'] as const) {
-    const larger = allocateFloats(capacity);
+    const larger = lastingArrays.floats(capacity);
     larger.set(state[name]);
     state[name] = larger;
   }
@@ -276,13 +276,13 @@ function createStateCodec(neighboursMax: number) {
       const count = reader.readCount(13);
       const capacity = Math.max(count, Math.min(NEIGHBOURS_AT_START, neighboursMax));
       state.count = count;
-      state.hashes = allocateInts(capacity);
+      state.hashes = lastingArrays.ints(capacity);
       state.ids.read(reader, count, (id, place) => {
         state.hashes[place] = hash32(id) | 0;
       });
-      state.fast = readFloats(reader, allocateFloats(capacity), count);
-      state.slow = readFloats(reader, allocateFloats(capacity), count);
-      state.published = readFloats(reader, allocateFloats(capacity), count);
+      state.fast = readFloats(reader, lastingArrays.floats(capacity), count);
+      state.slow = readFloats(reader, lastingArrays.floats(capacity), count);
+      state.published = readFloats(reader, lastingArrays.floats(capacity), count);
       return state;
     },
   });

@@ -21,7 +21,7 @@ import { encodeRecord } from '../../schemas/codec.js';
 import { hash32 } from '../../schemas/ids.js';
 import type { ItemInteraction } from '../../schemas/records.js';
 import type { Operator } from '../../streams/runtime/operator.js';
-import { allocateFloats } from '../pooled-arrays.js';
+import { lastingArrays } from '../pooled-arrays.js';
 import type { ItemEvent } from './item-events.js';
 import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
@@ -83,7 +83,7 @@ export function createItemEmbeddingOperator(
       const sample = context.peek(userSample);
       const person = newestOf(sample);
       // The sample has just taken this record's vector in, unless it was of no use.
-      if (person?.quantized !== record.userVector || person.floats.length !== dimensions) return;
+      if (person?.floats.length !== dimensions || !person.quantized.equals(record.userVector)) return;
       let state = cell.get();
       if (state === undefined || state.space !== space || state.vector.length !== dimensions) {
         state = initialState(context.key);
@@ -141,11 +141,11 @@ export function createItemEmbeddingOperator(
 
   /** A direction of its own for each item, the same in every replay. */
   function initialState(itemId: string): ItemEmbeddingState {
-    const vector = allocateFloats(dimensions);
+    const vector = lastingArrays.floats(dimensions);
     const seed = hash32(itemId);
     const amplitude = initialNorm * Math.sqrt(3 / dimensions);
     for (let k = 0; k < dimensions; k++) vector[k] = amplitude * (hashOf(seed, k) / 2 ** 31 - 1);
-    return { space, updates: 0, vector, published: allocateFloats(dimensions) };
+    return { space, updates: 0, vector, published: lastingArrays.floats(dimensions) };
   }
 }
 
@@ -186,8 +186,8 @@ function createStateCodec() {
       const space = reader.readString();
       const updates = reader.readLong();
       const length = reader.readCount(8);
-      const vector = readFloats(reader, allocateFloats(length));
-      return { space, updates, vector, published: readFloats(reader, allocateFloats(length)) };
+      const vector = readFloats(reader, lastingArrays.floats(length));
+      return { space, updates, vector, published: readFloats(reader, lastingArrays.floats(length)) };
     },
   });
 }

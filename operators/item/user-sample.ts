@@ -5,9 +5,11 @@
  * very likely does not care for it. `item-embedding` draws its negatives from this ring. It is scoped to the partition
  * because an item's own cell only ever sees people who liked the item.
  */
+import { copyInto } from '../../schemas/binary-writer.js';
 import type { Operator } from '../../streams/runtime/operator.js';
 import { dequantizeVector, quantizedLength } from '../item-vectors.js';
 import type { ItemEvent } from './item-events.js';
+import { lastingArrays } from '../pooled-arrays.js';
 import { createLayoutCodec } from '../state-layout.js';
 
 /** 64 vectors of 64 dimensions are 4.4 kB; a negative is as recent as the last few dozen signals. */
@@ -26,7 +28,7 @@ export interface UserSampleState {
 
 export interface SampledVector {
   /** As it arrived, and as it is stored. */
-  quantized: Buffer;
+  readonly quantized: Buffer;
   /** The same taken apart, once, because it is drawn several times. */
   readonly floats: Float32Array;
   /** Of its Euclidean length. */
@@ -46,7 +48,7 @@ export function createUserSampleOperator(config: UserSampleConfig): Operator<Ite
       const state = cell.getOr(() => ({ total: 0, vectors: [] }));
       const place = state.total % sampleSize;
       if (!replace(state.vectors[place], record.userVector)) {
-        const sampled = sampleOf(record.userVector);
+        const sampled = sampleOf(copyInto(lastingArrays, record.userVector));
         if (sampled === undefined) return;
         state.vectors[place] = sampled;
       }
@@ -79,14 +81,14 @@ function newestFirst({ total, vectors }: UserSampleState): SampledVector[] {
 /** Takes a new vector in where an old one was; false when it does not fit there. Nobody looks at the old one any more. */
 function replace(sampled: SampledVector | undefined, quantized: Buffer): boolean {
   if (sampled === undefined || !dequantizeVector(quantized, sampled.floats)) return false;
-  sampled.quantized = quantized;
+  sampled.quantized.set(quantized);
   sampled.square = squareOf(sampled.floats);
   return true;
 }
 
 /** undefined when the vector is not usable. */
 function sampleOf(quantized: Buffer): SampledVector | undefined {
-  const floats = new Float32Array(Math.max(0, quantized.length - quantizedLength(0)));
+  const floats = lastingArrays.floats(Math.max(0, quantized.length - quantizedLength(0)));
   return dequantizeVector(quantized, floats) ? { quantized, floats, square: squareOf(floats) } : undefined;
 }
 
@@ -107,7 +109,7 @@ const stateCodec = createLayoutCodec<UserSampleState>({
   read(reader) {
     const total = reader.readLong();
     const vectors = Array.from({ length: reader.readCount(1) }, () => {
-      return sampleOf(reader.readBytes()) ?? reader.fail('a user vector is not finite');
+      return sampleOf(reader.readBytes(lastingArrays)) ?? reader.fail('a user vector is not finite');
     });
     return { total, vectors };
   },

@@ -19,8 +19,8 @@ import { decayFactor } from '../decay.js';
 import { carriedCategory, type CatalogueReader } from './catalogue.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
-import { createLayoutCodec, type BinaryReader, type BinaryWriter } from '../state-layout.js';
-import { readStrings, packStrings } from './state-bytes.js';
+import { createLayoutCodec, createLayoutReader, type BinaryReader, type BinaryWriter } from '../state-layout.js';
+import { packStrings, readLength, readStrings, writeStrings } from './state-bytes.js';
 import type { UserEvent } from './user-events.js';
 
 export interface AffinityConfig {
@@ -46,8 +46,8 @@ export interface AffinityDeps {
 export interface AffinityTable {
   readonly names: string[];
   readonly weights: number[];
-  /** `names` as stored; undefined when they changed since. They change far less often than weights. */
-  packedNames: Buffer | undefined;
+  /** `names` as stored, or whether they changed since. Where they do not, weights are all that is written anew. */
+  packedNames: Buffer | 'changed' | 'written';
 }
 
 export interface AffinityState {
@@ -58,12 +58,14 @@ export interface AffinityState {
   readonly tags: AffinityTable;
 }
 
+export type CategoryAffinity = Pick<AffinityState, 'refTime' | 'categories'>;
+
 export function emptyAffinityState(): AffinityState {
   return {
     refTime: 0,
-    categories: { names: [], weights: [], packedNames: undefined },
-    brands: { names: [], weights: [], packedNames: undefined },
-    tags: { names: [], weights: [], packedNames: undefined },
+    categories: { names: [], weights: [], packedNames: 'changed' },
+    brands: { names: [], weights: [], packedNames: 'changed' },
+    tags: { names: [], weights: [], packedNames: 'changed' },
   };
 }
 
@@ -125,7 +127,7 @@ export function createAffinityOperator(config: AffinityConfig, deps: AffinityDep
       table.weights[index] = Math.fround(table.weights[index]! + amount);
       return;
     }
-    table.packedNames = undefined;
+    table.packedNames = 'changed';
     if (table.names.length < entriesMax) {
       table.names.push(name);
       table.weights.push(Math.fround(amount));
@@ -172,18 +174,28 @@ export function topAffinities(
   table: AffinityTable,
   options: { readonly refTime: number; readonly time: number; readonly halfLifeMs: number; readonly max: number },
 ): Affinity[] {
+  const { max } = options;
   const factor = decayFactor(options.time - options.refTime, options.halfLifeMs);
-  const all: Affinity[] = [];
+  const top: Affinity[] = [];
   for (let i = 0; i < table.names.length; i++) {
-    if (table.weights[i]! > 0) all.push({ name: table.names[i]!, weight: table.weights[i]! * factor });
+    const name = table.names[i]!;
+    const weight = table.weights[i]! * factor;
+    if (table.weights[i]! <= 0 || (top.length >= max && !isStronger(name, weight, top[max - 1]!))) continue;
+    let place = Math.min(top.length, max - 1);
+    for (; place > 0 && isStronger(name, weight, top[place - 1]!); place--) top[place] = top[place - 1]!;
+    top[place] = { name, weight };
   }
-  all.sort((left, right) => right.weight - left.weight || (left.name < right.name ? -1 : 1));
-  return all.slice(0, options.max);
+  return top;
 }
 
+function isStronger(name: string, weight: number, other: Affinity): boolean {
+  return weight > other.weight || (weight === other.weight && name < other.name);
+}
+
+const LAYOUT = { name: 'affinity', version: 1 };
+
 export const affinityCodec = createLayoutCodec<AffinityState>({
-  name: 'affinity',
-  version: 1,
+  ...LAYOUT,
   write(state, writer) {
     writer.writeLong(state.refTime);
     writeTable(state.categories, writer);
@@ -200,19 +212,43 @@ export const affinityCodec = createLayoutCodec<AffinityState>({
   },
 });
 
+/** As above of the categories alone: the rest is passed over. */
+export const categoryAffinityReader = createLayoutReader<CategoryAffinity>({
+  ...LAYOUT,
+  read(reader) {
+    const state = { refTime: reader.readLong(), categories: readTable(reader) };
+    skipTable(reader);
+    skipTable(reader);
+    return state;
+  },
+});
+
 /** More than any configured bound: names of a table are at most as many as `readStrings` accepts. */
 const packed = new Float32Array(4096);
 
 function writeTable(table: AffinityTable, writer: BinaryWriter): void {
-  table.packedNames ??= packStrings(table.names);
-  writer.writeFixed(table.packedNames);
+  if (table.packedNames === 'changed') {
+    // Perhaps they change every time: memory of their own is for those that do not.
+    writeStrings(table.names, writer);
+    table.packedNames = 'written';
+  } else {
+    if (table.packedNames === 'written') table.packedNames = packStrings(table.names);
+    writer.writeFixed(table.packedNames);
+  }
   for (let i = 0; i < table.weights.length; i++) packed[i] = table.weights[i]!;
   writer.writeNumbers(packed, 0, table.weights.length);
 }
 
 function readTable(reader: BinaryReader): AffinityTable {
   const names = readStrings(reader);
-  const bytes = reader.readFixed(names.length * packed.BYTES_PER_ELEMENT);
-  const weights = names.map((_, i) => bytes.readFloatLE(i * packed.BYTES_PER_ELEMENT));
-  return { names, weights, packedNames: undefined };
+  reader.readNumbers(packed, names.length);
+  const weights: number[] = [];
+  for (let i = 0; i < names.length; i++) weights.push(packed[i]!);
+  return { names, weights, packedNames: 'written' };
+}
+
+function skipTable(reader: BinaryReader): void {
+  const length = readLength(reader);
+  for (let i = 0; i < length; i++) reader.readPlace();
+  reader.skip(length * packed.BYTES_PER_ELEMENT);
 }

@@ -5,6 +5,7 @@
 import { hash32 } from '../../schemas/ids.js';
 import { INTERACTION_TYPES, type Consent } from '../../schemas/records.js';
 import { PackedTexts } from '../packed-texts.js';
+import { decodedArrays } from '../pooled-arrays.js';
 import { createLayoutCodec, type BinaryReader } from '../state-layout.js';
 import {
   readLength,
@@ -213,12 +214,12 @@ function readSeen(reader: BinaryReader, recentItems: PackedTexts): { seen: Uint3
   const stored = reader.readLong();
   if (stored !== SEEN_IN_RECENT) {
     if (stored < 0 || stored > SEEN_STORED_MAX) reader.fail(`${stored} seen items; expected 0 to ${SEEN_STORED_MAX}`);
-    const seen = new Uint32Array(Math.max(SEEN_AT_START, stored));
+    const seen = decodedArrays.words(Math.max(SEEN_AT_START, stored));
     readRing(seen, stored, reader);
     return { seen, seenCount: stored };
   }
   const recent = recentItems.all();
-  const seen = new Uint32Array(Math.max(SEEN_AT_START, recent.length));
+  const seen = decodedArrays.words(Math.max(SEEN_AT_START, recent.length));
   let seenCount = 0;
   for (const itemId of recent) {
     const hash = hash32(itemId);

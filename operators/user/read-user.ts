@@ -4,8 +4,15 @@
  * A request that only needs the session does not pay for the rest: each part is decoded when it is first asked for and
  * kept. Invariant: nothing here is mutated; the snapshot is of one version, however long it is held.
  */
-import type { StateCodec } from '../../streams/runtime/operator.js';
-import { affinityCodec, topAffinities, type Affinity, type AffinityState } from './affinity.js';
+import type { StateReader } from '../../streams/runtime/operator.js';
+import {
+  affinityCodec,
+  categoryAffinityReader,
+  topAffinities,
+  type Affinity,
+  type AffinityState,
+  type CategoryAffinity,
+} from './affinity.js';
 import { typeAt } from './event-weights.js';
 import { identifyCodec } from './identify.js';
 import { mayPersonalize, profileCodec, segmentLabels, type ProfileState } from './profile-state.js';
@@ -16,7 +23,7 @@ import { userEmbeddingCodec, type UserEmbeddingState } from './user-embedding.js
 /** What names an operator's cell and decodes it; an operator has this shape. */
 export interface DeclaredCell<S> {
   readonly name: string;
-  readonly state: StateCodec<S>;
+  readonly state: StateReader<S>;
 }
 
 /** Reads one operator's cell of the person's stored row; `readCell` of the runtime with the row bound has this shape. */
@@ -27,12 +34,32 @@ const CELLS = {
   session: { name: 'session', state: sessionCodec },
   profile: { name: 'profile', state: profileCodec },
   affinity: { name: 'affinity', state: affinityCodec },
+  categories: { name: 'affinity', state: categoryAffinityReader },
   embedding: { name: 'user-embedding', state: userEmbeddingCodec },
   rewards: { name: 'rewards', state: rewardsCodec },
 };
 
+type Part = Exclude<keyof typeof CELLS, 'identify'>;
+type PartState<P extends Part> = (typeof CELLS)[P]['state'] extends StateReader<infer S> ? S : never;
+
+const NOT_DECODED = Symbol('not decoded');
+const NOTHING_DECODED: Readonly<Record<Part, unknown>> = {
+  session: NOT_DECODED,
+  profile: NOT_DECODED,
+  affinity: NOT_DECODED,
+  categories: NOT_DECODED,
+  embedding: NOT_DECODED,
+  rewards: NOT_DECODED,
+};
+
+/** The id that a person's became, where it did; ask for that one instead. */
+export function movedTo(read: UserCellReader): string | undefined {
+  const to = read(CELLS.identify)?.to;
+  return to === undefined || to === '' ? undefined : to;
+}
+
 export class UserSnapshot {
-  private readonly decoded = new Map<string, unknown>();
+  private readonly decoded = { ...NOTHING_DECODED };
 
   constructor(
     readonly userId: string,
@@ -41,30 +68,33 @@ export class UserSnapshot {
     private readonly read: UserCellReader,
   ) {}
 
-  /** The id this one became; ask for that one instead. */
   get movedTo(): string | undefined {
-    const to = this.cell(CELLS.identify)?.to;
-    return to === undefined || to === '' ? undefined : to;
+    return movedTo(this.read);
   }
 
   get profile(): ProfileState | undefined {
-    return this.cell(CELLS.profile);
+    return this.part('profile');
   }
 
   get sessions(): readonly Session[] {
-    return this.cell(CELLS.session)?.sessions ?? [];
+    return this.part('session')?.sessions ?? [];
   }
 
   get affinity(): AffinityState | undefined {
-    return this.mayPersonalize ? this.cell(CELLS.affinity) : undefined;
+    return this.mayPersonalize ? this.part('affinity') : undefined;
+  }
+
+  /** Of `affinity`, for those who ask for no more: it costs a third. */
+  get categoryAffinity(): CategoryAffinity | undefined {
+    return this.mayPersonalize ? this.part('categories') : undefined;
   }
 
   get embedding(): UserEmbeddingState | undefined {
-    return this.mayPersonalize ? this.cell(CELLS.embedding) : undefined;
+    return this.mayPersonalize ? this.part('embedding') : undefined;
   }
 
   get pendingSlates(): number {
-    return this.cell(CELLS.rewards)?.pending.length ?? 0;
+    return this.part('rewards')?.pending.length ?? 0;
   }
 
   get mayPersonalize(): boolean {
@@ -85,9 +115,10 @@ export class UserSnapshot {
     return open;
   }
 
-  private cell<S>(declared: DeclaredCell<S>): S | undefined {
-    if (!this.decoded.has(declared.name)) this.decoded.set(declared.name, this.read(declared));
-    return this.decoded.get(declared.name) as S | undefined;
+  private part<P extends Part>(name: P): PartState<P> | undefined {
+    const declared = CELLS[name] as DeclaredCell<PartState<P>>;
+    if (this.decoded[name] === NOT_DECODED) this.decoded[name] = this.read(declared);
+    return this.decoded[name] as PartState<P> | undefined;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { BinaryReader } from '../../schemas/binary-reader.js';
 import { BinaryWriter } from '../../schemas/binary-writer.js';
+import { lastingArrays } from '../pooled-arrays.js';
 
 const partWriter = new BinaryWriter();
 const partReader = new BinaryReader();
@@ -32,7 +33,7 @@ export function packStrings(values: readonly string[]): Buffer {
 export function packPart<T>(part: T, write: (part: T, writer: BinaryWriter) => void): Buffer {
   partWriter.openScratch();
   write(part, partWriter);
-  return partWriter.takeScratch();
+  return partWriter.takeScratch(lastingArrays);
 }
 
 /** Reads a packed part back; throws CODEC_CORRUPT. */

@@ -18,7 +18,7 @@
  */
 import { hash32 } from '../../schemas/ids.js';
 import type { Context, Operator } from '../../streams/runtime/operator.js';
-import { allocateFloats } from '../pooled-arrays.js';
+import { decodedArrays, lastingArrays } from '../pooled-arrays.js';
 import { DEFAULT_INTEREST_WEIGHTS, interestWeight, typeAt, type EventWeights } from './event-weights.js';
 import { mayPersonalize, type ProfileState } from './profile-state.js';
 import { createLayoutCodec, readFloats } from '../state-layout.js';
@@ -204,7 +204,7 @@ function startVector(items: ItemVectors, userId: string, scale: number): UserEmb
 /** Uniform numbers of the given standard deviation (half-width scale × √3), a function of person and space. */
 export function initialVector(userId: string, space: string, dimensions: number, scale: number): Float32Array {
   const seed = hash32(userId) ^ hash32(space);
-  const vector = allocateFloats(dimensions);
+  const vector = lastingArrays.floats(dimensions);
   const width = scale * Math.sqrt(12);
   for (let k = 0; k < dimensions; k++) vector[k] = (drawn(seed, k) / 2 ** 32 - 0.5) * width;
   return vector;
@@ -231,6 +231,6 @@ export const userEmbeddingCodec = createLayoutCodec<UserEmbeddingState>({
     const space = reader.readString();
     const updates = reader.readLong();
     const length = readLength(reader);
-    return { space, vector: readFloats(reader, allocateFloats(length)), updates };
+    return { space, vector: readFloats(reader, decodedArrays.floats(length)), updates };
   },
 });

@@ -5,7 +5,7 @@
  */
 import { topAffinities } from '../../operators/user/affinity.js';
 import { createSeenTest, type ProfileState } from '../../operators/user/profile-state.js';
-import { readUser, type UserSnapshot as StoredUser } from '../../operators/user/read-user.js';
+import { movedTo, readUser, type UserSnapshot as StoredUser } from '../../operators/user/read-user.js';
 import type { Session } from '../../operators/user/session-state.js';
 import { hash32, sessionRef } from '../../schemas/ids.js';
 import { readCell, rowVersion } from '../../streams/runtime/row-bytes.js';
@@ -33,7 +33,7 @@ const NOBODY: UserSnapshot = {
 
 /** The id that an id became; for `UserStatesOptions.aliasOf`. */
 export function aliasOfRow(row: Buffer): string | undefined {
-  return storedUser(row, '').movedTo;
+  return movedTo((operator) => readCell(operator, row));
 }
 
 /** For `UserStatesOptions.snapshotOf`. */
@@ -74,10 +74,10 @@ function tasteOf(
   config: StageUsersConfig,
 ): Omit<UserSnapshot, 'seen' | 'blockedItems' | 'segments'> {
   if (!user.mayPersonalize) return NOBODY;
-  const { profile, affinity, embedding } = user;
-  const refTime = affinity?.refTime ?? 0;
+  const { profile, categoryAffinity, embedding } = user;
+  const refTime = categoryAffinity?.refTime ?? 0;
   const options = { refTime, time: now, halfLifeMs: config.affinityHalfLifeMs, max: CATEGORIES_MAX };
-  const categories = affinity === undefined ? [] : topAffinities(affinity.categories, options);
+  const categories = categoryAffinity === undefined ? [] : topAffinities(categoryAffinity.categories, options);
   return {
     // Stored newest first; retrieval wants the latest last.
     sessionItems: session === undefined ? [] : [...session.items.names].reverse(),

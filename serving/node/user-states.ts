@@ -27,24 +27,33 @@ export class UserStates implements UserReader {
   async read(userIds: readonly string[], now: number): Promise<readonly UserView[]> {
     const views: UserView[] = [];
     const rows = await this.rows(userIds);
-    for (let i = 0; i < userIds.length; i++) views.push(await this.view(userIds[i]!, rows[i], now));
+    for (let i = 0; i < userIds.length; i++) {
+      const [userId, row] = [userIds[i]!, rows[i]];
+      const alias = row === undefined ? undefined : this.options.aliasOf?.(row);
+      views.push(alias === undefined ? this.view(userId, row, now) : await this.follow(alias, now));
+    }
     return views;
   }
 
-  private async view(userId: string, row: Buffer | undefined, now: number): Promise<UserView> {
-    const { aliasOf, snapshotOf, partitions } = this.options;
-    let owner = userId;
-    let current = row;
-    for (let hop = 0; aliasOf !== undefined && current !== undefined && hop < ALIAS_HOPS_MAX; hop++) {
-      const alias = aliasOf(current);
-      if (alias === undefined) break;
-      owner = alias;
-      [current] = await this.rows([alias]);
+  private async follow(alias: string, now: number): Promise<UserView> {
+    const { aliasOf } = this.options;
+    let owner = alias;
+    let [row] = await this.rows([owner]);
+    for (let hops = 1; aliasOf !== undefined && row !== undefined && hops < ALIAS_HOPS_MAX; hops++) {
+      const next = aliasOf(row);
+      if (next === undefined) break;
+      owner = next;
+      [row] = await this.rows([owner]);
     }
+    return this.view(owner, row, now);
+  }
+
+  private view(owner: string, row: Buffer | undefined, now: number): UserView {
+    const { snapshotOf, partitions } = this.options;
     return {
-      snapshot: snapshotOf(current, now, owner),
+      snapshot: snapshotOf(row, now, owner),
       partition: partitionFor(owner, partitions()),
-      offset: current === undefined ? 0 : rowVersion(current) + 1,
+      offset: row === undefined ? 0 : rowVersion(row) + 1,
     };
   }
 

@@ -2,7 +2,7 @@
  * The items of a ranking as numbers, each told when somebody asks for it.
  *
  * A node keeps thousands of lists that were served or sent, of which few are ever looked at again: as numbers an item takes
- * 24 bytes where the told one takes 300, and the collector has nothing to copy. Score, sources and the argument of each
+ * 40 bytes where the told one takes 300, and the collector has nothing to look at. Score, sources and the argument of each
  * sentence are those of the request; a title that changed meanwhile is told as it is now.
  */
 import type { ToldReason } from '../retrieval/source.js';
@@ -26,52 +26,44 @@ export interface ItemTeller {
   idOf(item: number): string;
 }
 
-const SCORE_BYTES = 8;
-/** Item, both sources, both arguments. */
-const NUMBERS = 4;
-const NUMBER_BYTES = 4;
+/** Of an item: its score, itself, both sources in one, both arguments. */
+const NUMBERS = 5;
 
 export class RankedList implements RankedListPort {
-  private readonly scores: Float64Array;
-  private readonly numbers: Int32Array;
+  /** Item after item. A typed array would be memory outside of the heap, which thousands of short lists are not worth. */
+  private readonly numbers: number[] = [];
   /** What sources said themselves, by place. */
   private told: Map<number, readonly (ToldReason | undefined)[]> | undefined;
 
   constructor(
     readonly length: number,
     private readonly teller: ItemTeller,
-  ) {
-    const bytes = new ArrayBuffer(length * (SCORE_BYTES + NUMBERS * NUMBER_BYTES));
-    this.scores = new Float64Array(bytes, 0, length);
-    this.numbers = new Int32Array(bytes, length * SCORE_BYTES, length * NUMBERS);
-  }
+  ) {}
 
-  set(place: number, ranked: RankedItem, told: readonly (ToldReason | undefined)[]): void {
-    const at = place * NUMBERS;
-    this.scores[place] = ranked.score;
-    this.numbers[at] = ranked.item;
-    this.numbers[at + 1] = ranked.source | (ranked.second << 8);
-    this.numbers[at + 2] = ranked.argument;
-    this.numbers[at + 3] = ranked.secondArgument;
+  /** Places follow one another. */
+  add(ranked: RankedItem, told: readonly (ToldReason | undefined)[]): void {
+    const sources = ranked.source | (ranked.second << 8);
+    const place = this.numbers.length / NUMBERS;
+    this.numbers.push(ranked.score, ranked.item, sources, ranked.argument, ranked.secondArgument);
     if (told.length > 0) (this.told ??= new Map()).set(place, told);
   }
 
   at(place: number): RecommendedItem {
     const at = place * NUMBERS;
-    const sources = this.numbers[at + 1]!;
+    const sources = this.numbers[at + 2]!;
     const ranked = {
-      item: this.numbers[at]!,
-      score: this.scores[place]!,
+      score: this.numbers[at]!,
+      item: this.numbers[at + 1]!,
       source: sources & 0xff,
       second: sources >> 8,
-      argument: this.numbers[at + 2]!,
-      secondArgument: this.numbers[at + 3]!,
+      argument: this.numbers[at + 3]!,
+      secondArgument: this.numbers[at + 4]!,
     };
     return this.teller.tell(ranked, this.told?.get(place) ?? []);
   }
 
   idAt(place: number): string {
-    return this.teller.idOf(this.numbers[place * NUMBERS]!);
+    return this.teller.idOf(this.numbers[place * NUMBERS + 1]!);
   }
 
   placeOf(itemId: string): number {

@@ -294,7 +294,7 @@ class Pipeline {
 
   private listOf({ limit }: PipelineRequest): RankedList {
     const list = new RankedList(Math.min(this.slate.length, limit), this.teller);
-    for (let place = 0; place < list.length; place++) list.set(place, this.rankedAt(place), this.toldAt(place));
+    for (let place = 0; place < list.length; place++) list.add(this.rankedAt(place), this.toldAt(place));
     return list;
   }
 

@@ -1,82 +1,86 @@
 /**
- * Batches of records kept in memory: those appended lately, so that live followers neither read nor decode them
- * again. Bounded by bytes; the batch used longest ago goes first. A batch is decoded when first asked for.
+ * Batches of records stored lately, as bytes, so that followers a little behind need not read the file.
+ *
+ * One ring of memory that is written over and over: what came longest ago is gone first. Held one by one, batches and their
+ * records would live just long enough for the collector to move them among what stays, some MB a second, where only a full
+ * collection finds them again.
+ *
+ * Invariant: what is handed out is a copy.
  */
-import type { LogRecord } from '../log/event-log.js';
-import { decodeBatch, readBatchHeader } from '../log/record-batch.js';
+import { copyInto, type Memory } from '../../schemas/binary-writer.js';
+import { lowerBound } from '../memory/key-order.js';
 
-export class StoredBatch {
+interface BatchOffsets {
   readonly baseOffset: number;
-  /** Offset behind its last record. */
+  /** Offset behind the last record. */
   readonly endOffset: number;
-
-  /** @param decoded its records, where they are at hand: kept, like those decoded here, while the batch is small. */
-  constructor(
-    readonly bytes: Buffer,
-    private decoded?: readonly LogRecord[],
-  ) {
-    this.forgetIfLarge();
-    const header = readBatchHeader(bytes);
-    this.baseOffset = header.baseOffset;
-    this.endOffset = header.lastOffset + 1;
-  }
-
-  get records(): readonly LogRecord[] {
-    return (this.decoded ??= decodeBatch(this.bytes));
-  }
-
-  /** To be called by a reader that is through: large batches are read once, and their records take much memory. */
-  forgetIfLarge(): void {
-    if (this.decoded !== undefined && this.decoded.length >= LARGE_BATCH_RECORDS) this.decoded = undefined;
-  }
 }
 
-/** Live batches are smaller, and several followers read them. */
-const LARGE_BATCH_RECORDS = 256;
-/** Records as objects take about as much memory again as their bytes. */
-const OBJECT_FACTOR = 2;
-const BATCH_OVERHEAD_BYTES = 256;
+interface Entry extends BatchOffsets {
+  readonly partition: string;
+  /** Where its bytes begin and end. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Larger batches are not kept: one would push out too many others. */
+const SHARE_MAX = 1 / 8;
 
 export class BatchCache {
-  /** In order of use, latest last. */
-  private readonly batches = new Map<string, StoredBatch>();
-  private bytes = 0;
+  /** In the order of the ring, oldest first. */
+  private readonly entries = new Set<Entry>();
+  /** The same by rising offsets. */
+  private readonly byPartition = new Map<string, Entry[]>();
+  private ring: Buffer | undefined;
+  private position = 0;
 
   constructor(private readonly bytesMax: number) {}
 
-  get(partition: string, baseOffset: number): StoredBatch | undefined {
-    const name = nameOf(partition, baseOffset);
-    const batch = this.batches.get(name);
-    if (batch === undefined) return undefined;
-    this.batches.delete(name);
-    this.batches.set(name, batch);
-    return batch;
+  /** The batch that holds an offset. */
+  get(partition: string, offset: number, memory: Memory): Buffer | undefined {
+    const own = this.byPartition.get(partition);
+    if (own === undefined) return undefined;
+    const entry = own[lowerBound(own, offset, ({ endOffset }, wanted) => (endOffset <= wanted ? -1 : 0))];
+    if (entry === undefined || entry.baseOffset > offset) return undefined;
+    return copyInto(memory, this.ring!.subarray(entry.start, entry.end));
   }
 
-  put(partition: string, batch: StoredBatch): void {
-    this.remove(partition, batch.baseOffset);
-    this.batches.set(nameOf(partition, batch.baseOffset), batch);
-    this.bytes += costOf(batch);
-    for (const [name, oldest] of this.batches) {
-      if (this.bytes <= this.bytesMax) break;
-      this.batches.delete(name);
-      this.bytes -= costOf(oldest);
+  /** Behind all others of its partition. */
+  put(partition: string, { baseOffset, endOffset }: BatchOffsets, bytes: Buffer): void {
+    if (bytes.length > this.bytesMax * SHARE_MAX) return;
+    this.ring ??= Buffer.allocUnsafeSlow(this.bytesMax);
+    const start = this.position + bytes.length > this.ring.length ? 0 : this.position;
+    const end = start + bytes.length;
+    this.makeRoom(start, end);
+    bytes.copy(this.ring, start);
+    this.position = end;
+    const entry = { partition, baseOffset, endOffset, start, end };
+    this.entries.add(entry);
+    const own = this.byPartition.get(partition);
+    if (own === undefined) this.byPartition.set(partition, [entry]);
+    else own.push(entry);
+  }
+
+  /** Does nothing where there is no such batch. */
+  remove(partition: string, baseOffset: number): void {
+    const entry = this.byPartition.get(partition)?.find((other) => other.baseOffset === baseOffset);
+    if (entry !== undefined) this.drop(entry);
+  }
+
+  /** Forgets what stands from the position to the end of a new place, which may lie on the other side of the ring's end. */
+  private makeRoom(start: number, end: number): void {
+    const isWrapped = start < this.position;
+    for (const entry of this.entries) {
+      const isAhead = isWrapped && entry.start >= this.position;
+      if (!isAhead && (entry.start >= end || entry.end <= start)) break;
+      this.drop(entry);
     }
   }
 
-  remove(partition: string, baseOffset: number): void {
-    const name = nameOf(partition, baseOffset);
-    const batch = this.batches.get(name);
-    if (batch === undefined) return;
-    this.batches.delete(name);
-    this.bytes -= costOf(batch);
+  private drop(entry: Entry): void {
+    this.entries.delete(entry);
+    const own = this.byPartition.get(entry.partition)!;
+    own.splice(own.indexOf(entry), 1);
+    if (own.length === 0) this.byPartition.delete(entry.partition);
   }
-}
-
-function nameOf(partition: string, baseOffset: number): string {
-  return `${partition}@${baseOffset}`;
-}
-
-function costOf(batch: StoredBatch): number {
-  return batch.bytes.length * OBJECT_FACTOR + BATCH_OVERHEAD_BYTES;
 }

@@ -9,6 +9,7 @@
 import { partitionFor } from '../../schemas/ids.js';
 import { LONE_SURROGATE } from '../../schemas/binary-writer.js';
 import { EngineError } from '../../schemas/errors.js';
+import { BlockMemory } from '../block-memory.js';
 import type { Clock } from '../clock.js';
 import type {
   AppendListener,
@@ -47,6 +48,9 @@ export interface LmdbLogOptions {
 }
 
 const CACHE_BYTES_MAX = 8 * 1_048_576;
+/** As much as a flush takes. A partition's batch of one, under a steady load, has tens of kB. */
+const SEALING_BYTES_MAX = 8 * 1_048_576;
+const SEALING_SLAB_BYTES = 1_048_576;
 /** At a clean a minute: 1 MB/s read beside the live load, and a 4 GB log walked through in an hour. */
 const CLEAN_BYTES_MAX = 64 * 1_048_576;
 /** Key, lengths, origin: what a record takes beside its value, roughly. */
@@ -56,6 +60,8 @@ export class LmdbLog implements EventLog {
   private readonly registry = new TopicRegistry();
   private readonly partitions = new Map<string, readonly LogPartition[]>();
   private readonly cache: BatchCache;
+  /** Of batches until they are stored. */
+  private readonly sealing = new BlockMemory(SEALING_BYTES_MAX, SEALING_SLAB_BYTES);
   private readonly cleaner: LogCleaner;
   private cleaning: Promise<unknown> = Promise.resolve();
   private cleanTurn = 0;
@@ -109,7 +115,7 @@ export class LmdbLog implements EventLog {
     for (const { name, partitions } of added) {
       const list = tables.slice(at, at + partitions).map((table, i) => {
         const { end } = this.catalogue.place(`${name}/${i}`);
-        return new LogPartition(name, i, table, this.cache, end);
+        return new LogPartition(name, i, table, this.cache, this.sealing, end);
       });
       this.partitions.set(name, list);
       at += partitions;

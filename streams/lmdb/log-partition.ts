@@ -1,11 +1,12 @@
 /**
  * One partition of the embedded log: a table of record batches by the offset of their first record.
  *
- *   staged (objects) ─▶ sealed (a batch in memory) ─▶ stored (in the table; the cache keeps the latest)
+ *   staged (objects) ─▶ sealed (a batch in memory) ─▶ stored (in the table; the cache keeps the bytes of the latest)
  *                        when full, or at a flush       when the flush is done
  *
- * Records get their offsets when they are staged and can be read at once; a live reader is handed the very objects.
- * Compaction leaves gaps, so a reader looks for the batch around an offset, or the next one behind it.
+ * Records get their offsets when they are staged and can be read at once; a live reader is handed the very objects, which
+ * are let go of at the flush. Compaction leaves gaps, so a reader looks for the batch around an offset, or the next one
+ * behind it.
  *
  * Invariant: a batch lies wholly below `storedEnd` or wholly above; an offset that was read is never given to another
  * record while the process lives.
@@ -14,21 +15,62 @@ import type { LogBatch, LogRecord, OutgoingRecord, PartitionBounds, ReadLimits, 
 import { decodeBatch, placeBatch, readBatchHeader, RecordBatchWriter } from '../log/record-batch.js';
 import { lowerBound } from '../memory/key-order.js';
 import { offsetOutOfRange } from '../memory/memory-log.js';
+import type { BlockMemory } from '../block-memory.js';
+import { SlabMemory } from '../slab-memory.js';
 import type { BatchCache } from './batch-cache.js';
-import { StoredBatch } from './batch-cache.js';
 import { bufferOf, uint48 } from './table.js';
 import type { Participant, Table } from './table.js';
 
 /** Packed batches up to this join others until the flush: a row costs about as much as so many records. */
 const JOINED_RECORDS_MAX = 16;
-/** A few readers walk through a partition at different places, each returning to its batch several times. */
+/** A few readers walk through a partition at different places, each returning to its batch until it is through. */
 const VISITED_MAX = 4;
 /** Records held as objects before they are sealed: those of a bulk write should die young. */
 const STAGED_RECORDS_MAX = 1_024;
 const STAGED_BYTES_MAX = 262_144;
 
+/** Sealed batches of fewer records are decoded once for all who read them before the flush; more take much memory. */
+const LARGE_BATCH_RECORDS = 256;
+
 /** Sealing is synchronous, so one writer does. */
 const writer = new RecordBatchWriter();
+/** Of stored batches that are read again. */
+const passing = new SlabMemory();
+
+class Batch {
+  readonly baseOffset: number;
+  /** Offset behind its last record. */
+  readonly endOffset: number;
+
+  /** Somebody may hold slices of its bytes. */
+  isShared = false;
+
+  /** @param decoded its records, where they are at hand: kept, like those decoded here, while the batch is small. */
+  constructor(
+    readonly bytes: Buffer,
+    private decoded?: readonly LogRecord[],
+  ) {
+    this.forgetIfLarge();
+    const header = readBatchHeader(bytes);
+    this.baseOffset = header.baseOffset;
+    this.endOffset = header.lastOffset + 1;
+  }
+
+  get records(): readonly LogRecord[] {
+    if (this.decoded !== undefined) return this.decoded;
+    this.isShared = true;
+    return (this.decoded = decodeBatch(this.bytes));
+  }
+
+  holds(offset: number): boolean {
+    return this.baseOffset <= offset && offset < this.endOffset;
+  }
+
+  /** To be called by a reader that is through. */
+  forgetIfLarge(): void {
+    if (this.decoded !== undefined && this.decoded.length >= LARGE_BATCH_RECORDS) this.decoded = undefined;
+  }
+}
 
 export class LogPartition implements Participant {
   /** `topic/3`. */
@@ -40,22 +82,26 @@ export class LogPartition implements Participant {
   storedEnd = 0;
   private staged: LogRecord[] = [];
   private stagedBytes = 0;
-  private sealed: StoredBatch[] = [];
+  private sealed: Batch[] = [];
   /** So many of the sealed batches are in the transaction under way. */
   private flushing = 0;
-  private visited: StoredBatch[] = [];
+  private visited: Batch[] = [];
 
-  /** @param endKnown what was recorded as `end` when the partition's last records were removed. */
+  /**
+   * @param memory of batches until they are stored.
+   * @param endKnown what was recorded as `end` when the partition's last records were removed.
+   */
   constructor(
     readonly topic: string,
     readonly partition: number,
     readonly table: Table,
     private readonly cache: BatchCache,
+    private readonly memory: BlockMemory,
     endKnown: number,
   ) {
     this.name = `${topic}/${partition}`;
     const last = [...table.range({ from: uint48(OFFSET_MAX), reverse: true, limit: 1 })][0];
-    this.end = Math.max(endKnown, last === undefined ? 0 : new StoredBatch(last.value).endOffset);
+    this.end = Math.max(endKnown, last === undefined ? 0 : new Batch(last.value).endOffset);
     this.storedEnd = this.end;
     this.findStart();
   }
@@ -83,13 +129,13 @@ export class LogPartition implements Participant {
     this.seal();
     const { lastOffset } = placeBatch(packed, this.end, timestamp);
     this.end = lastOffset + 1;
-    this.sealed.push(new StoredBatch(packed));
+    this.sealed.push(new Batch(packed));
   }
 
   private seal(): void {
     if (this.staged.length === 0) return;
     for (const record of this.staged) writer.add(record.offset, record.timestamp, record);
-    this.sealed.push(new StoredBatch(writer.finish(), this.staged));
+    this.sealed.push(new Batch(writer.finish(this.memory), this.staged));
     this.staged = [];
     this.stagedBytes = 0;
   }
@@ -102,7 +148,8 @@ export class LogPartition implements Participant {
 
   flushed(): void {
     for (const batch of this.sealed.splice(0, this.flushing)) {
-      this.cache.put(this.name, batch);
+      this.cache.put(this.name, batch, batch.bytes);
+      if (!batch.isShared) this.memory.release(batch.bytes);
       this.storedEnd = batch.endOffset;
     }
     this.flushing = 0;
@@ -138,13 +185,13 @@ export class LogPartition implements Participant {
         }
       }
       position = batch?.endOffset ?? end;
-      batch?.forgetIfLarge();
+      if (batch !== undefined) this.leave(batch);
     }
     return { records, nextOffset: end };
   }
 
   /** The batch that holds an offset, or the next one behind it; undefined where only staged records follow. */
-  private batchAt(offset: number): StoredBatch | undefined {
+  private batchAt(offset: number): Batch | undefined {
     if (offset < this.storedEnd) {
       const stored = this.storedAt(offset);
       if (stored !== undefined) return stored;
@@ -152,9 +199,9 @@ export class LogPartition implements Participant {
     return this.sealed.find((batch) => offset < batch.endOffset);
   }
 
-  private storedAt(offset: number): StoredBatch | undefined {
-    const near = this.cache.get(this.name, offset) ?? this.visited.find((batch) => holds(batch, offset));
-    if (near !== undefined) return near;
+  private storedAt(offset: number): Batch | undefined {
+    const visited = this.visited.find((batch) => batch.holds(offset));
+    if (visited !== undefined) return visited;
     const found = this.lookUp(offset);
     if (found === undefined || found.baseOffset >= this.storedEnd) return undefined;
     this.visited.unshift(found);
@@ -162,15 +209,22 @@ export class LogPartition implements Participant {
     return found;
   }
 
+  /** A reader is through with a batch. Others who stand in it decode it again: it is seldom, and records take memory. */
+  private leave(batch: Batch): void {
+    batch.forgetIfLarge();
+    const index = this.visited.indexOf(batch);
+    if (index >= 0) this.visited.splice(index, 1);
+  }
+
   /** An exact hit is the rule for those who read on, and costs a tenth of a cursor. */
-  private lookUp(offset: number): StoredBatch | undefined {
-    const exact = this.table.get(uint48(offset));
-    if (exact !== undefined) return new StoredBatch(exact);
+  private lookUp(offset: number): Batch | undefined {
+    const exact = this.cache.get(this.name, offset, passing) ?? this.table.get(uint48(offset), passing);
+    if (exact !== undefined) return new Batch(exact);
     const below = [...this.table.range({ from: uint48(offset), reverse: true, limit: 1 })][0];
-    const around = below === undefined ? undefined : new StoredBatch(below.value);
-    if (around !== undefined && holds(around, offset)) return this.cache.get(this.name, around.baseOffset) ?? around;
+    const around = below === undefined ? undefined : new Batch(below.value);
+    if (around?.holds(offset) === true) return around;
     const above = [...this.table.range({ from: uint48(offset), limit: 1 })][0];
-    return above === undefined ? undefined : new StoredBatch(above.value);
+    return above === undefined ? undefined : new Batch(above.value);
   }
 
   /** To be called when stored batches were removed or replaced. */
@@ -187,7 +241,3 @@ export class LogPartition implements Participant {
 }
 
 const OFFSET_MAX = 2 ** 48 - 1;
-
-function holds(batch: StoredBatch, offset: number): boolean {
-  return batch.baseOffset <= offset && offset < batch.endOffset;
-}

@@ -10,6 +10,7 @@
  */
 import type { BinaryWriter } from '../../schemas/binary-writer.js';
 import { partitionFor } from '../../schemas/ids.js';
+import { SlabMemory } from '../slab-memory.js';
 import type { OutputBatch } from '../state/state-store.js';
 import type { OutgoingRecord } from './event-log.js';
 import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX, decodeBatch, RecordBatchWriter } from './record-batch.js';
@@ -18,6 +19,8 @@ import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX, decodeBatch, RecordBatchWriter } fr
 const IDLE_WRITERS_MAX = 16;
 
 const idleWriters: RecordBatchWriter[] = [];
+/** Of batches until they are stored: apart from Node's pool, where what stays would keep them. */
+const memory = new SlabMemory();
 
 /** Writes a value behind what a writer has written already, such as `recordWriter` of the schemas makes. */
 export type ValueWriter<T> = (value: T, writer: BinaryWriter) => void;
@@ -49,7 +52,7 @@ export class PackedRecords implements OutputBatch {
     const partition = partitionFor(key, this.writers.length);
     const writer = (this.writers[partition] ??= idleWriters.pop() ?? new RecordBatchWriter());
     if (writer.count >= BATCH_RECORDS_MAX || writer.bytes >= BATCH_BYTES_MAX) {
-      this.batches[partition]!.push(writer.finish());
+      this.batches[partition]!.push(writer.finish(memory));
     }
     const place = { offset: writer.count, timestamp: 0 };
     return writer.addWritten(place, { key, origin: { source: this.source, operator, offset, index } }, write, value);
@@ -58,7 +61,7 @@ export class PackedRecords implements OutputBatch {
   /** Nothing can be added any more. To be called before anything is read, and once only. */
   finish(): this {
     this.writers.forEach((writer, partition) => {
-      if (writer !== undefined && writer.count > 0) this.batches[partition]!.push(writer.finish());
+      if (writer !== undefined && writer.count > 0) this.batches[partition]!.push(writer.finish(memory));
     });
     this.release();
     return this;

@@ -13,7 +13,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { BinaryReader } from '../../schemas/binary-reader.js';
-import { BinaryWriter, VALUE_INVALID } from '../../schemas/binary-writer.js';
+import { BinaryWriter, VALUE_INVALID, type Memory } from '../../schemas/binary-writer.js';
 import { EngineError, invariant } from '../../schemas/errors.js';
 import type { LogRecord, Origin } from './event-log.js';
 
@@ -148,14 +148,14 @@ export class RecordBatchWriter {
     this.originOffset = origin.offset;
   }
 
-  /** The batch, in a buffer of its own. At least one record must have been added. */
-  finish(): Buffer {
+  /** The batch, in Node's pool unless told where. At least one record must have been added. */
+  finish(memory?: Memory): Buffer {
     invariant(this.count > 0, 'A batch needs at least one record');
     const { writer } = this;
     const namesAt = writer.position;
     this.sources.write(writer);
     this.operators.write(writer);
-    const batch = writer.takeScratch();
+    const batch = writer.takeScratch(memory);
     batch[0] = VERSION;
     batch.writeUInt32LE(namesAt, 34);
     const { count, baseOffset, firstTimestamp, lastTimestamp } = this;
@@ -183,33 +183,52 @@ function writeHeader(batch: Buffer, header: BatchHeader): void {
   batch.writeUInt32LE(crc32(batch.subarray(CHECKED_FROM)), 2);
 }
 
-/** Numbers names in the order of their first use. */
+/**
+ * Numbers names in the order of their first use. A few names are the rule, which are compared one by one: a map that is
+ * emptied for every batch leaves a table behind each time, which V8 keeps until its next full collection.
+ */
 class NameTable {
-  private readonly indexes = new Map<string, number>();
-  private latest: string | undefined;
+  /** The first `count` are used. */
+  private readonly names: string[] = [];
+  private count = 0;
   private latestIndex = 0;
+  /** Where there are many. */
+  private indexes: Map<string, number> | undefined;
 
-  /** Runs of one name are the rule, so the latest is compared before it is looked up. */
   indexOf(name: string): number {
-    if (name === this.latest) return this.latestIndex;
-    const known = this.indexes.get(name);
-    const index = known ?? this.indexes.size;
-    if (known === undefined) this.indexes.set(name, index);
-    this.latest = name;
+    if (this.latestIndex < this.count && name === this.names[this.latestIndex]) return this.latestIndex;
+    let index = this.known(name);
+    if (index < 0) {
+      index = this.count++;
+      this.names[index] = name;
+      this.indexes?.set(name, index);
+    }
     this.latestIndex = index;
     return index;
   }
 
+  private known(name: string): number {
+    if (this.count > FEW_NAMES) {
+      this.indexes ??= new Map(this.names.slice(0, this.count).map((known, index) => [known, index]));
+      return this.indexes.get(name) ?? -1;
+    }
+    for (let i = 0; i < this.count; i++) if (this.names[i] === name) return i;
+    return -1;
+  }
+
   write(writer: BinaryWriter): void {
-    writer.writeLong(this.indexes.size);
-    for (const name of this.indexes.keys()) writer.writeString(name);
+    writer.writeLong(this.count);
+    for (let i = 0; i < this.count; i++) writer.writeString(this.names[i]);
   }
 
   clear(): void {
-    this.indexes.clear();
-    this.latest = undefined;
+    if (this.count > FEW_NAMES) this.names.length = 0;
+    this.count = 0;
+    this.indexes = undefined;
   }
 }
+
+const FEW_NAMES = 16;
 
 /** Encoding is synchronous, so one writer does: a new one would grow to the size of a large batch each time. */
 const batchWriter = new RecordBatchWriter();

@@ -12,12 +12,16 @@
 import type { BinaryWriter } from '../../schemas/binary-writer.js';
 
 /** How a state value becomes bytes and back. `decode` reads every version the operator ever wrote up to `version`. */
-export interface StateCodec<S> {
-  /** Version written into each stored cell; raise it with the layout. */
-  readonly version: number;
+export interface StateCodec<S> extends StateReader<S> {
   encode(state: S): Uint8Array;
   /** Writes what `encode` returns into a row that is being put together, which spares a buffer and a copy. */
   encodeInto?(state: S, writer: BinaryWriter): void;
+}
+
+/** Half of a codec: of those who only read, who may be content with a part of the state. */
+export interface StateReader<S> {
+  /** Version written into each stored cell; raise it with the layout. */
+  readonly version: number;
   /** Throws STATE_CORRUPT or STATE_VERSION_UNKNOWN. */
   decode(bytes: Buffer, version: number): S;
   /**

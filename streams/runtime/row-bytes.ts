@@ -6,7 +6,7 @@
  */
 import { EngineError } from '../../schemas/errors.js';
 import { hash32 } from '../../schemas/ids.js';
-import type { AnyOperator } from './operator.js';
+import type { StateReader } from './operator.js';
 
 export const ROW_FORMAT = 1;
 export const ROW_HEADER_BYTES = 10;
@@ -42,12 +42,9 @@ export function encodeRow(version: number, cells: readonly StoredCell[]): Buffer
 }
 
 /** Decodes one operator's cell of a stored row, for queries; undefined when it has none. */
-export function readCell<S>(
-  operator: { name: string; state: AnyOperator<never>['state'] },
-  stored: Buffer,
-): S | undefined {
+export function readCell<S>(operator: { name: string; state: StateReader<S> }, stored: Buffer): S | undefined {
   const found = findCell(stored, hash32(operator.name) >>> 0);
-  return found === undefined ? undefined : (decodeCell(operator, found.bytes, found.version, '?') as S);
+  return found === undefined ? undefined : decodeCell(operator, found.bytes, found.version, '?');
 }
 
 /** Input offset that last changed a stored row. */
@@ -84,12 +81,12 @@ export function findCell(stored: Buffer, wanted: number): { version: number; byt
   return undefined;
 }
 
-export function decodeCell(
-  operator: { name: string; state: AnyOperator<never>['state'] },
+export function decodeCell<S>(
+  operator: { name: string; state: StateReader<S> },
   bytes: Buffer,
   version: number,
   key: string,
-): unknown {
+): S {
   if (version > operator.state.version) {
     throw new EngineError(
       'STATE_VERSION_UNKNOWN',
@@ -98,7 +95,7 @@ export function decodeCell(
     );
   }
   const { state } = operator;
-  return state.decode(state.decodesByCopy === true ? bytes : Buffer.from(bytes), version) as unknown;
+  return state.decode(state.decodesByCopy === true ? bytes : Buffer.from(bytes), version);
 }
 
 export function requireHeader(stored: Buffer, key: string): void {
