@@ -61,6 +61,8 @@ export class GroupMember {
   private memberId = '';
   private generation = -1;
   private owned: readonly number[] = [];
+  /** What the present membership was joined with: more than `owned` where the session has ended since. */
+  private claimed: readonly number[] = [];
   private session: TimerHandle | undefined;
   private telling: Promise<void> = Promise.resolve();
   private readonly progress = new Map<number, number>();
@@ -158,7 +160,8 @@ export class GroupMember {
     const { group: groupId, topic, partitions } = this.target;
     this.coordinator ??= await this.channel!.groupCoordinator(groupId);
     const { sessionMs: sessionTimeout, rebalanceMs: rebalanceTimeout } = this.options;
-    const claim = { owned: this.owned, generation: this.generation };
+    this.claimed = this.owned;
+    const claim = { owned: this.claimed, generation: this.generation };
     const groupProtocols = [{ name: PROTOCOL, metadata: encodeMetadata(topic, claim) }];
     const place = { groupId, memberId: this.memberId };
     const protocolType = 'consumer' as const;
@@ -204,11 +207,12 @@ export class GroupMember {
   private async apply({ partitions }: OwnAssignment): Promise<void> {
     const before = this.owned;
     this.owned = partitions;
-    if (before.length === partitions.length && before.every((partition) => partitions.includes(partition))) return;
-    this.context.logger.info('partitions assigned', { group: this.target.group, partitions: partitions.join() });
-    await this.keepAliveWhile(this.tell(partitions));
-    // What was let go is somebody else's at once when this member joins without it.
-    if (before.some((partition) => !partitions.includes(partition))) throw new LetGo();
+    if (before.length !== partitions.length || before.some((partition) => !partitions.includes(partition))) {
+      this.context.logger.info('partitions assigned', { group: this.target.group, partitions: partitions.join() });
+      await this.keepAliveWhile(this.tell(partitions));
+    }
+    // What was let go, now or while the member joined, is somebody else's at once when it joins without it.
+    if (this.claimed.some((partition) => !partitions.includes(partition))) throw new LetGo();
   }
 
   /** One after another, also when the session ends meanwhile. */
