@@ -18,5 +18,5 @@ RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data
 EXPOSE 8080
-ENTRYPOINT ["node", "--max-semi-space-size=16", "dist/jobs/cli.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=128", "--heap-growing-percent=300", "--v8-pool-size=1", "dist/jobs/cli.js"]
 CMD ["up", "--data", "/data"]

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EngineError } from '../../schemas/errors.js';
 import type { Clock } from '../../streams/clock.js';
-import { CLI } from '../cli-process.js';
+import { CLI, ENGINE_FLAGS } from '../cli-process.js';
 import { HttpClient } from './load-http.js';
 import { statusBytes } from './process-status.js';
 
@@ -36,9 +36,6 @@ const IDLE_LOOK_MS = 50;
 /** The engine looks at its own lag this often; an older look says nothing of what was just sent. */
 const LAG_AGE_MS = 300;
 const SAID_BYTES_MAX = 16_384;
-
-/** As `npm start` runs it: a small young generation, collected by several threads, keeps pauses short. */
-const ENGINE_FLAGS = ['--max-semi-space-size=16'];
 
 export class EngineProcess {
   private readonly http: HttpClient;

@@ -46,8 +46,8 @@ export interface AffinityDeps {
 export interface AffinityTable {
   readonly names: string[];
   readonly weights: number[];
-  /** `names` as stored, or whether they changed since. Where they do not, weights are all that is written anew. */
-  packedNames: Buffer | 'changed' | 'written';
+  /** `names` as stored, or how often they were written since they changed. Where they do not change, only weights are written anew. */
+  packedNames: Buffer | number;
 }
 
 export interface AffinityState {
@@ -63,9 +63,9 @@ export type CategoryAffinity = Pick<AffinityState, 'refTime' | 'categories'>;
 export function emptyAffinityState(): AffinityState {
   return {
     refTime: 0,
-    categories: { names: [], weights: [], packedNames: 'changed' },
-    brands: { names: [], weights: [], packedNames: 'changed' },
-    tags: { names: [], weights: [], packedNames: 'changed' },
+    categories: { names: [], weights: [], packedNames: 0 },
+    brands: { names: [], weights: [], packedNames: 0 },
+    tags: { names: [], weights: [], packedNames: 0 },
   };
 }
 
@@ -127,7 +127,7 @@ export function createAffinityOperator(config: AffinityConfig, deps: AffinityDep
       table.weights[index] = Math.fround(table.weights[index]! + amount);
       return;
     }
-    table.packedNames = 'changed';
+    table.packedNames = 0;
     if (table.names.length < entriesMax) {
       table.names.push(name);
       table.weights.push(Math.fround(amount));
@@ -223,16 +223,19 @@ export const categoryAffinityReader = createLayoutReader<CategoryAffinity>({
   },
 });
 
+/** Names that were written so often without a change are packed. */
+const WRITTEN_BEFORE_PACKED = 3;
+
 /** More than any configured bound: names of a table are at most as many as `readStrings` accepts. */
 const packed = new Float32Array(4096);
 
 function writeTable(table: AffinityTable, writer: BinaryWriter): void {
-  if (table.packedNames === 'changed') {
-    // Perhaps they change every time: memory of their own is for those that do not.
+  if (typeof table.packedNames === 'number' && table.packedNames < WRITTEN_BEFORE_PACKED) {
+    // Perhaps they change all the time: memory of their own is for those that do not.
     writeStrings(table.names, writer);
-    table.packedNames = 'written';
+    table.packedNames++;
   } else {
-    if (table.packedNames === 'written') table.packedNames = packStrings(table.names);
+    if (typeof table.packedNames === 'number') table.packedNames = packStrings(table.names);
     writer.writeFixed(table.packedNames);
   }
   for (let i = 0; i < table.weights.length; i++) packed[i] = table.weights[i]!;
@@ -244,7 +247,7 @@ function readTable(reader: BinaryReader): AffinityTable {
   reader.readNumbers(packed, names.length);
   const weights: number[] = [];
   for (let i = 0; i < names.length; i++) weights.push(packed[i]!);
-  return { names, weights, packedNames: 'written' };
+  return { names, weights, packedNames: 1 };
 }
 
 function skipTable(reader: BinaryReader): void {

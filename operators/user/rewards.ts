@@ -135,7 +135,7 @@ export function createRewardsOperator(config: RewardsConfig, deps: RewardsDeps):
   };
 
   function remember(state: RewardsState, record: Impression, time: number): void {
-    const slate: ServedSlate = { ...originOf(record), servedAt: time, itemIds: [], positions: [], propensities: [] };
+    const slate: ServedSlate = { servedAt: time, itemIds: [], positions: [], propensities: [], ...originOf(record) };
     for (const place of record.slate) {
       if (slate.itemIds.length === config.placesMax) break;
       slate.itemIds.push(place.itemId);
@@ -282,13 +282,13 @@ function originOf(record: Impression): Omit<ServedSlate, 'servedAt' | 'itemIds' 
 function pendingFrom(record: Impression, served: ServedSlate | undefined, time: number): PendingSlate {
   const origin = originOf(record);
   return {
+    viewedAt: time,
+    places: [],
     ...origin,
     eligibleCount: origin.eligibleCount ?? served?.eligibleCount ?? null,
     versions: origin.versions ?? served?.versions ?? null,
     assignments: origin.assignments.length > 0 ? origin.assignments : (served?.assignments ?? []),
     context: origin.context ?? served?.context ?? null,
-    viewedAt: time,
-    places: [],
   };
 }
 

@@ -126,7 +126,7 @@ function writeServed(slate: ServedSlate, writer: BinaryWriter): void {
 
 function readServed(reader: BinaryReader): ServedSlate {
   const origin = readOrigin(reader);
-  const slate = { ...origin, servedAt: reader.readLong(), itemIds: [], positions: [], propensities: [] } as ServedSlate;
+  const slate = { servedAt: reader.readLong(), itemIds: [], positions: [], propensities: [], ...origin } as ServedSlate;
   const length = readLength(reader);
   for (let i = 0; i < length; i++) {
     slate.itemIds.push(reader.readString());
@@ -152,7 +152,7 @@ export function writePending(slate: PendingSlate, writer: BinaryWriter): void {
 
 export function readPending(reader: BinaryReader): PendingSlate {
   const origin = readOrigin(reader);
-  const slate: PendingSlate = { ...origin, viewedAt: reader.readLong(), places: [] };
+  const slate: PendingSlate = { viewedAt: reader.readLong(), places: [], ...origin };
   const length = readLength(reader);
   for (let i = 0; i < length; i++) {
     const itemId = reader.readString();

@@ -223,5 +223,5 @@ type ImpressionFields = Omit<ImpressionDraft, 'stage' | 'receivedAt'>;
 
 /** An encoded impression of the edge's own making. */
 export function impression(stage: ImpressionStage, fields: ImpressionFields): { key: string; value: Buffer } {
-  return { key: fields.userId, value: encodeRecord('Impression', { ...fields, stage, receivedAt: fields.ts }) };
+  return { key: fields.userId, value: encodeRecord('Impression', { stage, receivedAt: fields.ts, ...fields }) };
 }

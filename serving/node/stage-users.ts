@@ -45,7 +45,11 @@ export function createSnapshotOf(config: StageUsersConfig) {
   };
 }
 
-/** As above with the session given, for replays that know which one it is. */
+/**
+ * As above with the session given, for replays that know which one it is.
+ *
+ * One literal: where an object is spread and properties are added behind it, V8 allocates among what stays.
+ */
 export function snapshotInSession(
   user: StoredUser,
   session: Session | undefined,
@@ -53,13 +57,31 @@ export function snapshotInSession(
   config: StageUsersConfig,
 ): UserSnapshot {
   const { profile, segments } = user;
-  const blocked = [...(profile?.blockedItems ?? []), ...(profile?.dislikedItems ?? [])];
+  const seen: UserSnapshot['seen'] = profile === undefined ? () => false : seenBy(profile);
+  const blockedItems = blockedBy(profile);
+  if (!user.mayPersonalize) return { ...NOBODY, seen, blockedItems, segments };
+  const { embedding } = user;
   return {
-    ...tasteOf(user, session, now, config),
-    seen: profile === undefined ? () => false : seenBy(profile),
-    blockedItems: blocked.length === 0 ? NOBODY.blockedItems : new Set(blocked),
+    // Stored newest first; retrieval wants the latest last.
+    sessionItems: session === undefined ? [] : [...session.items.names].reverse(),
+    recentItems: profile?.recentItems.all() ?? [],
+    recentTypes: profile?.recentTypes,
+    recentTimes: profile?.recentTimes,
+    seen,
+    blockedItems,
+    categoryAffinities: categoriesOf(user, now, config),
     segments,
+    embedding: embedding?.vector,
+    embeddingSpace: embedding?.space,
+    sessionRef: session === undefined ? undefined : sessionRef(user.userId, session.id),
   };
+}
+
+function blockedBy(profile: ProfileState | undefined): UserSnapshot['blockedItems'] {
+  if (profile === undefined || profile.blockedItems.length + profile.dislikedItems.length === 0) {
+    return NOBODY.blockedItems;
+  }
+  return new Set([...profile.blockedItems, ...profile.dislikedItems]);
 }
 
 function seenBy(profile: ProfileState): UserSnapshot['seen'] {
@@ -67,28 +89,12 @@ function seenBy(profile: ProfileState): UserSnapshot['seen'] {
   return (itemId, hash = hash32(itemId)) => hasSeen(hash);
 }
 
-function tasteOf(
-  user: StoredUser,
-  session: Session | undefined,
-  now: number,
-  config: StageUsersConfig,
-): Omit<UserSnapshot, 'seen' | 'blockedItems' | 'segments'> {
-  if (!user.mayPersonalize) return NOBODY;
-  const { profile, categoryAffinity, embedding } = user;
-  const refTime = categoryAffinity?.refTime ?? 0;
+function categoriesOf(user: StoredUser, now: number, config: StageUsersConfig): UserSnapshot['categoryAffinities'] {
+  const { categoryAffinity } = user;
+  if (categoryAffinity === undefined) return NOBODY.categoryAffinities;
+  const { refTime, categories } = categoryAffinity;
   const options = { refTime, time: now, halfLifeMs: config.affinityHalfLifeMs, max: CATEGORIES_MAX };
-  const categories = categoryAffinity === undefined ? [] : topAffinities(categoryAffinity.categories, options);
-  return {
-    // Stored newest first; retrieval wants the latest last.
-    sessionItems: session === undefined ? [] : [...session.items.names].reverse(),
-    recentItems: profile?.recentItems.all() ?? [],
-    recentTypes: profile?.recentTypes,
-    recentTimes: profile?.recentTimes,
-    categoryAffinities: categories.map(({ name, weight }) => ({ category: name, weight })),
-    embedding: embedding?.vector,
-    embeddingSpace: embedding?.space,
-    sessionRef: session === undefined ? undefined : sessionRef(user.userId, session.id),
-  };
+  return topAffinities(categories, options).map(({ name, weight }) => ({ category: name, weight }));
 }
 
 /** A stored row as the operators' own snapshot. */

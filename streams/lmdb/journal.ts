@@ -28,6 +28,8 @@ export interface JournalEntry {
 const SEGMENT_BYTES = 8 * 1_048_576;
 /** Room made at a time. */
 const ROOM_BYTES = 1_048_576;
+/** Of as many bytes: what a segment holds where no entry was written. */
+const NOTHING_YET = Buffer.alloc(ROOM_BYTES);
 const HEADER_BYTES = 14;
 const FOLDER = 'journal';
 
@@ -157,7 +159,9 @@ export class Journal {
     const room = Math.ceil(needed / ROOM_BYTES) * ROOM_BYTES;
     if (!this.mayGrow(room - segment.room))
       throw noSpace(`${segment.path} must not grow by ${room - segment.room} bytes`);
-    writeWhole({ ...segment, position: segment.room }, [Buffer.alloc(room - segment.room)]);
+    for (let from = segment.room; from < room; from += ROOM_BYTES) {
+      writeWhole({ ...segment, position: from }, [NOTHING_YET]);
+    }
     segment.room = room;
   }
 

@@ -11,7 +11,7 @@
  * Transactions run one after another: with two under way a file was seen not to recover from a full disk.
  */
 import { open } from 'lmdb';
-import type { Database, RootDatabase } from 'lmdb';
+import type { Database, RangeOptions, RootDatabase } from 'lmdb';
 import type { Memory } from '../../schemas/binary-writer.js';
 import { invariant } from '../../schemas/errors.js';
 import type { Table, TableEntry, TableRange } from './table.js';
@@ -136,13 +136,12 @@ class LmdbTable implements Table {
 
   *range({ from, to, reverse, limit }: TableRange): Generator<TableEntry> {
     this.requireOpen();
-    const entries = this.database.getRange({
-      ...(from === undefined ? {} : { start: from }),
-      ...(to === undefined ? {} : { end: to }),
-      ...(reverse === undefined ? {} : { reverse }),
-      ...(limit === undefined ? {} : { limit }),
-    });
-    for (const entry of entries) {
+    const bounds: RangeOptions = {};
+    if (from !== undefined) bounds.start = from;
+    if (to !== undefined) bounds.end = to;
+    if (reverse !== undefined) bounds.reverse = reverse;
+    if (limit !== undefined) bounds.limit = limit;
+    for (const entry of this.database.getRange(bounds)) {
       yield entry;
       // An iteration may rest for long; its cursor must not be moved once the file is closed.
       this.requireOpen();

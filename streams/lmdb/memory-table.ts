@@ -182,8 +182,9 @@ export class MemoryTable implements Table, Participant {
   }
 }
 
-function unlimited({ from, to, reverse = false }: TableRange): TableRange {
-  return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }), reverse };
+function unlimited(bounds: TableRange): TableRange {
+  const { limit: _limit, ...rest } = bounds;
+  return rest;
 }
 
 /** Walks both in step; a change stands for the stored entry of its key. */

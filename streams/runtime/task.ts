@@ -39,7 +39,11 @@ export interface TaskEnvironment {
 const COMMIT_TRIES_MAX = 5;
 
 type EncodedRows = Pick<Commit, 'puts' | 'deletes'>;
-type PreparedBatch = WholeBatch & EncodedRows;
+
+interface PreparedBatch {
+  readonly end: WholeBatch;
+  readonly rows: EncodedRows;
+}
 
 type TaskStatus = 'new' | 'ready' | 'fenced' | 'failed' | 'closed';
 
@@ -160,10 +164,11 @@ export class Task {
   private async runAndCommit(recordsMax: number): Promise<number> {
     const { statistics, batch } = this;
     const firedBefore = statistics.timersFired;
-    const end = await this.prepare(recordsMax);
-    this.metEnd = end?.isAtEnd ?? true;
-    if (end === undefined) return 0;
-    await this.commit(end);
+    const prepared = await this.prepare(recordsMax);
+    this.metEnd = prepared?.end.isAtEnd ?? true;
+    if (prepared === undefined) return 0;
+    await this.commit(prepared);
+    const { end } = prepared;
     statistics.records += end.records;
     batch.faults.clear();
     batch.cache.turn();
@@ -175,7 +180,7 @@ export class Task {
     const { turn } = this.environment;
     const work = async (): Promise<PreparedBatch | undefined> => {
       const end = await this.runUntilAbsorbed(recordsMax);
-      return end && { ...end, ...(await this.encodeRows()) };
+      return end && { end, rows: await this.encodeRows() };
     };
     return turn === undefined ? work() : turn.take(work);
   }
@@ -192,7 +197,7 @@ export class Task {
     }
   }
 
-  private async commit({ offset, puts, deletes }: PreparedBatch): Promise<void> {
+  private async commit({ end: { offset }, rows: { puts, deletes } }: PreparedBatch): Promise<void> {
     const { batch, statistics } = this;
     const commit: Commit = {
       owner: this.owner,

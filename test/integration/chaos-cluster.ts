@@ -4,6 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ENGINE_FLAGS } from '../../jobs/cli-process.js';
 import { silentLogger } from '../../streams/logger.js';
 import { systemClock } from '../../streams/clock.js';
 import { systemRandom } from '../../streams/random.js';
@@ -113,11 +114,10 @@ async function startEngines(size: ChaosSize, config: string, directory: string):
     mkdirSync(folder);
     const place = port === undefined ? [] : ['--port', String(port)];
     const args = [CLI, 'up', '--roles', role, '--config', config, '--data', join(folder, 'data'), ...place];
-    const node = ['--max-semi-space-size=16', '--enable-source-maps'];
     const process_ = ServerProcess.start({
       name,
       program: process.execPath,
-      args: [...node, ...args],
+      args: [...ENGINE_FLAGS, '--enable-source-maps', ...args],
       directory: folder,
     });
     return { role, process: process_, url: port === undefined ? undefined : `http://127.0.0.1:${port}` };

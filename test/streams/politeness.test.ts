@@ -71,6 +71,28 @@ describe('background work', () => {
     expect(loop.turns).toBe(30 + patient + 3 + 30);
   });
 
+  it('does not wait in the line of those that keep up once it is behind', async () => {
+    const loop = new Loop(busy(10_000, 4));
+    const politeness = new Politeness(loop);
+    const [patient, behind] = [politeness.backgroundClock(), politeness.backgroundClock()];
+    patient.caughtUp();
+    const order: string[] = [];
+    const [long, short] = [
+      patient.nextTurn(2).then(() => order.push('patient')),
+      behind.nextTurn(2).then(() => order.push('behind')),
+    ];
+    await Promise.all([long, short]);
+    expect(order).toEqual(['behind', 'patient']);
+  });
+
+  it('is charged for what it says it used, where it knows', async () => {
+    const loop = new Loop(busy(100, 4));
+    const clock = new Politeness(loop).backgroundClock();
+    loop.work(9);
+    await clock.nextTurn(2);
+    expect(loop.turns).toBe((2 * 6) / 4);
+  });
+
   it('goes on at once when the others are done', async () => {
     const loop = new Loop(busy(2, 4));
     const clock = new Politeness(loop).backgroundClock();

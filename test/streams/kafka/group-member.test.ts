@@ -12,7 +12,7 @@ const OPTIONS = { sessionMs: 1_000, heartbeatMs: 100, rebalanceMs: 5_000 };
 class ScriptedGroup {
   readonly claims: (readonly number[])[] = [];
   private answerJoin: (() => void) | undefined;
-  private assignment = Buffer.alloc(0);
+  private assignment: Buffer = Buffer.alloc(0);
   private generationId = 0;
   private isRebalancing = false;
 

@@ -96,3 +96,42 @@ describe('a follower whose log cannot be read', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 });
+
+describe('a follower of many partitions', () => {
+  it('gives others their turn between partitions that grew together, however little each grew', async () => {
+    const clock = new WorkedClock();
+    const log = new MemoryLog({ clock });
+    log.createTopicsNow([{ name: 'table', partitions: 16, class: 'table' }]);
+    const options = { log, clock, topic: 'table', onFault: () => undefined, onUnread: () => undefined };
+    const follower = new TableFollower({ ...options, apply: () => clock.work(1) });
+    await follower.open();
+    for (let partition = 0; partition < 16; partition++) {
+      log.appendNow('table', [{ key: `k${partition}`, value: Buffer.from('x'), partition }]);
+    }
+    await clock.settle();
+    // Of 16 ms in slices of 2, the last begun included.
+    expect(clock.longestMs).toBeLessThanOrEqual(3);
+    await follower.close();
+  });
+});
+
+/** Time passes by working; `longestMs`: worked without giving others a turn. */
+class WorkedClock extends ManualClock {
+  longestMs = 0;
+  private workedMs = 0;
+  private turnMs = 0;
+
+  override monotonic(): number {
+    return this.workedMs;
+  }
+
+  override nextTurn(): Promise<void> {
+    this.turnMs = this.workedMs;
+    return super.nextTurn();
+  }
+
+  work(ms: number): void {
+    this.workedMs += ms;
+    this.longestMs = Math.max(this.longestMs, this.workedMs - this.turnMs);
+  }
+}
