@@ -17,7 +17,7 @@ const puts = fc.array(
     records: fc.integer({ min: 1, max: 5 }),
     size: fc.integer({ min: 1, max: 130 }),
   }),
-  { maxLength: 200 },
+  { maxLength: 120, size: 'max' },
 );
 
 it('has for every offset the batch that holds it, or nothing; and has the latest', () => {

@@ -12,16 +12,19 @@ import { RecordBatchWriter } from '../../../streams/log/record-batch.js';
 
 const SPEC: TopicSpec = { name: 't', class: 'event', partitions: 1 };
 const LIMITS = { recordsMax: 7, bytesMax: 1 << 20 };
-/** Small enough that what is stored soon leaves the cache, and that sealed batches soon get used memory again. */
+/** Small enough that what is stored soon leaves the cache. */
 const CACHE_BYTES = 4_096;
-const SEALING = { bytes: 8_192, slabBytes: 4_096 };
+/** Of one slab, so that sealed batches soon get used memory again. */
+const SEALING_BYTES = 1 << 20;
+/** More than are held as objects: these are sealed, and read from their bytes, before a flush. */
+const MANY_RECORDS = 1_500;
 
 async function within(use: (partition: LogPartition, environment: Environment) => Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'freshet-partition-'));
   const environment = Environment.open({ directory, sync: 'none', clock: new ManualClock() });
   try {
     const [table] = environment.openTables(['log:t/0']);
-    const memory = new BlockMemory(SEALING.bytes, SEALING.slabBytes);
+    const memory = new BlockMemory(SEALING_BYTES, SEALING_BYTES);
     await use(new LogPartition('t', 0, table!, new BatchCache(CACHE_BYTES), memory, 0), environment);
   } finally {
     await environment.close();
@@ -55,7 +58,8 @@ it('reads the same before a flush, from memory and from the file, and what was r
       await environment.write(() => {
         environment.changes(partition);
         // Single records, small batches that join them, and one that stays a batch of its own.
-        for (let i = 0; i < 5; i++) partition.stage({ key: `k${i}`, value: valueOf(partition.end) }, round);
+        const singles = round % 10 === 0 ? MANY_RECORDS : 5;
+        for (let i = 0; i < singles; i++) partition.stage({ key: `k${i}`, value: valueOf(partition.end) }, round);
         for (const count of [3, 30]) {
           const base = partition.end;
           partition.stagePacked(

@@ -40,6 +40,17 @@ describe('a record batch', () => {
     );
   });
 
+  it('knows any number of names, and none of those of the batch before', () => {
+    for (const step of [1, 7]) {
+      const records = Array.from({ length: 60 }, (_, i): LogRecord => {
+        const origin = { source: `s${(i * step) % 30}`, operator: `o${(i * step) % 19}`, offset: i, index: 0 };
+        return { offset: i, key: 'k', value: Buffer.from('v'), timestamp: 1, origin };
+      });
+      expect(decodeBatch(encodeBatch(records))).toEqual(records);
+      expect(decodeBatch(encodeBatch(records.slice(0, 9)))).toEqual(records.slice(0, 9));
+    }
+  });
+
   it('can be decoded from any offset on', () => {
     fc.assert(
       fc.property(batches, fc.nat(), (records, pick) => {
