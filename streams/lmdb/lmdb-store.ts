@@ -65,7 +65,7 @@ const TIMER_VALUE = Buffer.from([1]);
 
 export class LmdbStore implements StateStore {
   readonly delivery = 'atomic';
-  private readonly heads: Table;
+  private readonly heads: MemoryTable;
   private readonly documents: Table;
   private readonly tasksByName = new Map<string, Task>();
   /** Of rows that are read for a moment. */
@@ -227,7 +227,7 @@ export class LmdbStore implements StateStore {
   }
 
   private putHead(task: Task, owned: OwnedHead): void {
-    this.heads.put(headKey(task.id), encodeHead(owned));
+    this.heads.putCopy(headKey(task.id), encodeHead(owned));
     task.current = owned;
   }
 
