@@ -1,14 +1,15 @@
 /**
  * Small arrays cut from shared slabs: states hold a few each, and there are as many states as people or items.
  *
- * V8 keeps only typed arrays of up to 64 bytes on its heap; a larger one costs an allocation of its own outside and a
- * finaliser, about ten times the price of a view into a slab. A slab is freed when the last array in it is; slabs are
- * small, so what an evicted state leaves behind is bounded by its neighbours' life in the same cache.
+ * V8 keeps only typed arrays of up to 64 bytes on its heap, as three objects each; a larger one costs an allocation of its own
+ * outside and a finaliser, about ten times the price of a view into a slab. A view is one object for the collector to mark. A slab
+ * is freed when the last array in it is; slabs are small, so what an evicted state leaves behind is bounded by its neighbours' life
+ * in the same cache.
  */
 import type { Memory } from '../schemas/binary-writer.js';
 
 const SLAB_BYTES = 16_384;
-const ALIGNMENT = 4;
+const ALIGNMENT = Float64Array.BYTES_PER_ELEMENT;
 
 export class ArrayPool implements Memory {
   private slab = new ArrayBuffer(0);
@@ -18,6 +19,12 @@ export class ArrayPool implements Memory {
   floats(length: number): Float32Array {
     const start = this.cut(length * Float32Array.BYTES_PER_ELEMENT);
     return start < 0 ? new Float32Array(length) : new Float32Array(this.slab, start, length);
+  }
+
+  /** Zeroed, likewise. */
+  doubles(length: number): Float64Array {
+    const start = this.cut(length * Float64Array.BYTES_PER_ELEMENT);
+    return start < 0 ? new Float64Array(length) : new Float64Array(this.slab, start, length);
   }
 
   /** Zeroed, likewise. */

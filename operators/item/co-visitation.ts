@@ -148,9 +148,9 @@ const NEIGHBOURS_AT_START = 8;
 
 function emptyState(capacity: number): CoVisitationState {
   return {
-    landmarks: new Float64Array(HALF_LIVES),
-    totals: new Float64Array(HALF_LIVES),
-    unpublished: new Float64Array(HALF_LIVES),
+    landmarks: lastingArrays.doubles(HALF_LIVES),
+    totals: lastingArrays.doubles(HALF_LIVES),
+    unpublished: lastingArrays.doubles(HALF_LIVES),
     refTime: 0,
     count: 0,
     ids: new PackedTexts(),

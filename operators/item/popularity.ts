@@ -15,6 +15,7 @@ import { encodeRecord } from '../../schemas/codec.js';
 import type { Operator } from '../../streams/runtime/operator.js';
 import { decayFactor } from '../decay.js';
 import type { ItemEvent } from './item-events.js';
+import { lastingArrays } from '../pooled-arrays.js';
 import { createLayoutCodec, readFloats, writeFloats } from '../state-layout.js';
 import { tableKey, WITHDRAWN } from './table-key.js';
 
@@ -65,9 +66,9 @@ export function createPopularityOperator(config: PopularityConfig): Operator<Ite
   const { topic, epsilon = 0.05, segmentsMax = 12 } = config;
   const initial = (): PopularityState => ({
     refTime: 0,
-    counts: new Float64Array(halfLives.length),
+    counts: lastingArrays.doubles(halfLives.length),
     publishedTime: 0,
-    publishedCounts: new Float64Array(halfLives.length),
+    publishedCounts: lastingArrays.doubles(halfLives.length),
     segments: [],
   });
   return {
@@ -144,7 +145,7 @@ function segmentOf(
 ): SegmentState {
   const { segments } = state;
   for (let i = 0; i < segments.length; i++) if (segments[i]!.name === name) return segments[i]!;
-  const added = { name, refTime: time, counts: new Float64Array(halfLives.length) };
+  const added = { name, refTime: time, counts: lastingArrays.doubles(halfLives.length) };
   if (segments.length < segmentsMax) segments.push(added);
   else segments[weakestSegment(segments, time, halfLives)] = added;
   return added;
@@ -222,16 +223,16 @@ function createStateCodec(count: number, segmentCount: number) {
       const refTime = reader.readLong();
       const stored = reader.readCount(8);
       if (stored !== count) reader.fail(`${stored} half-lives are stored and ${count} configured: rebuild the state`);
-      const counts = readFloats(reader, new Float64Array(count));
+      const counts = readFloats(reader, lastingArrays.doubles(count));
       const publishedTime = reader.readLong();
-      const publishedCounts = readFloats(reader, new Float64Array(count));
+      const publishedCounts = readFloats(reader, lastingArrays.doubles(count));
       const segments = Array.from({ length: reader.readCount(10) }, () => {
         const name = reader.readString();
         const segmentRefTime = reader.readLong();
         const storedCounts = reader.readCount(8);
         if (storedCounts !== segmentCount)
           reader.fail(`${storedCounts} segment half-lives are stored and ${segmentCount} configured`);
-        return { name, refTime: segmentRefTime, counts: readFloats(reader, new Float64Array(segmentCount)) };
+        return { name, refTime: segmentRefTime, counts: readFloats(reader, lastingArrays.doubles(segmentCount)) };
       });
       return { refTime, counts, publishedTime, publishedCounts, segments };
     },
