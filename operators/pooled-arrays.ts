@@ -11,7 +11,7 @@ import type { Memory } from '../schemas/binary-writer.js';
 const SLAB_BYTES = 16_384;
 const ALIGNMENT = Float64Array.BYTES_PER_ELEMENT;
 
-export class ArrayPool implements Memory {
+class ArrayPool implements Memory {
   private slab = new ArrayBuffer(0);
   private used = 0;
 

@@ -46,8 +46,10 @@ export interface AffinityDeps {
 export interface AffinityTable {
   readonly names: string[];
   readonly weights: number[];
-  /** `names` as stored, or how often they were written since they changed. Where they do not change, only weights are written anew. */
-  packedNames: Buffer | number;
+  /** `names` as stored, once they were written a few times without a change: then only weights are written anew. */
+  packedNames: Buffer | undefined;
+  /** How often `names` were written since they changed, while they are not packed. */
+  timesWritten: number;
 }
 
 export interface AffinityState {
@@ -63,9 +65,9 @@ export type CategoryAffinity = Pick<AffinityState, 'refTime' | 'categories'>;
 export function emptyAffinityState(): AffinityState {
   return {
     refTime: 0,
-    categories: { names: [], weights: [], packedNames: 0 },
-    brands: { names: [], weights: [], packedNames: 0 },
-    tags: { names: [], weights: [], packedNames: 0 },
+    categories: { names: [], weights: [], packedNames: undefined, timesWritten: 0 },
+    brands: { names: [], weights: [], packedNames: undefined, timesWritten: 0 },
+    tags: { names: [], weights: [], packedNames: undefined, timesWritten: 0 },
   };
 }
 
@@ -127,7 +129,8 @@ export function createAffinityOperator(config: AffinityConfig, deps: AffinityDep
       table.weights[index] = Math.fround(table.weights[index]! + amount);
       return;
     }
-    table.packedNames = 0;
+    table.packedNames = undefined;
+    table.timesWritten = 0;
     if (table.names.length < entriesMax) {
       table.names.push(name);
       table.weights.push(Math.fround(amount));
@@ -230,14 +233,12 @@ const WRITTEN_BEFORE_PACKED = 3;
 const packed = new Float32Array(4096);
 
 function writeTable(table: AffinityTable, writer: BinaryWriter): void {
-  if (typeof table.packedNames === 'number' && table.packedNames < WRITTEN_BEFORE_PACKED) {
-    // Perhaps they change all the time: memory of their own is for those that do not.
-    writeStrings(table.names, writer);
-    table.packedNames++;
-  } else {
-    if (typeof table.packedNames === 'number') table.packedNames = packStrings(table.names);
-    writer.writeFixed(table.packedNames);
+  // Perhaps they change all the time: memory of their own is for those that do not.
+  if (table.packedNames === undefined && ++table.timesWritten > WRITTEN_BEFORE_PACKED) {
+    table.packedNames = packStrings(table.names);
   }
+  if (table.packedNames === undefined) writeStrings(table.names, writer);
+  else writer.writeFixed(table.packedNames);
   for (let i = 0; i < table.weights.length; i++) packed[i] = table.weights[i]!;
   writer.writeNumbers(packed, 0, table.weights.length);
 }
@@ -247,7 +248,7 @@ function readTable(reader: BinaryReader): AffinityTable {
   reader.readNumbers(packed, names.length);
   const weights: number[] = [];
   for (let i = 0; i < names.length; i++) weights.push(packed[i]!);
-  return { names, weights, packedNames: 1 };
+  return { names, weights, packedNames: undefined, timesWritten: 1 };
 }
 
 function skipTable(reader: BinaryReader): void {

@@ -29,23 +29,26 @@ export class UserStates implements UserReader {
     const rows = await this.rows(userIds);
     for (let i = 0; i < userIds.length; i++) {
       const [userId, row] = [userIds[i]!, rows[i]];
-      const alias = row === undefined ? undefined : this.options.aliasOf?.(row);
+      const alias = this.aliasOf(row);
       views.push(alias === undefined ? this.view(userId, row, now) : await this.follow(alias, now));
     }
     return views;
   }
 
   private async follow(alias: string, now: number): Promise<UserView> {
-    const { aliasOf } = this.options;
     let owner = alias;
-    let [row] = await this.rows([owner]);
-    for (let hops = 1; aliasOf !== undefined && row !== undefined && hops < ALIAS_HOPS_MAX; hops++) {
-      const next = aliasOf(row);
-      if (next === undefined) break;
+    let row: Buffer | undefined;
+    let next: string | undefined = alias;
+    for (let hops = 0; next !== undefined && hops < ALIAS_HOPS_MAX; hops++) {
       owner = next;
       [row] = await this.rows([owner]);
+      next = this.aliasOf(row);
     }
     return this.view(owner, row, now);
+  }
+
+  private aliasOf(row: Buffer | undefined): string | undefined {
+    return row === undefined ? undefined : this.options.aliasOf?.(row);
   }
 
   private view(owner: string, row: Buffer | undefined, now: number): UserView {

@@ -1,29 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../streams/clock.js';
-import { ManualClock } from '../../streams/clock.js';
 import { Politeness } from '../../streams/politeness.js';
+import { WorkedClock } from './worked-clock.js';
 
 /** A loop on which others run for so long in each of the coming turns, ms; idle afterwards. */
-class Loop extends ManualClock {
+class Loop extends WorkedClock {
   turns = 0;
-  private workedMs = 0;
 
   constructor(private readonly others: (() => number)[]) {
     super();
-  }
-
-  override monotonic(): number {
-    return this.workedMs;
   }
 
   override nextTurn(): Promise<void> {
     this.turns++;
     this.work(this.others.shift()?.() ?? 0);
     return Promise.resolve();
-  }
-
-  work(ms: number): void {
-    this.workedMs += ms;
   }
 }
 

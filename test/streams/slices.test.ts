@@ -1,23 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { ManualClock } from '../../streams/clock.js';
 import { Slices } from '../../streams/slices.js';
+import { WorkedClock } from './worked-clock.js';
 
-/** Time passes by working; what a turn was charged for is noted. */
-class Loop extends ManualClock {
+/** What a turn was charged for is noted. */
+class Loop extends WorkedClock {
   readonly charged: number[] = [];
-  private workedMs = 0;
-
-  override monotonic(): number {
-    return this.workedMs;
-  }
 
   override nextTurn(usedMs = Infinity): Promise<void> {
     this.charged.push(usedMs);
     return Promise.resolve();
-  }
-
-  work(ms: number): void {
-    this.workedMs += ms;
   }
 }
 

@@ -19,7 +19,8 @@ const tables = fc
   .map((entries): AffinityTable => ({
     names: entries.map(([name]) => name),
     weights: entries.map(([, weight]) => weight),
-    packedNames: 0,
+    packedNames: undefined,
+    timesWritten: 0,
   }));
 
 const states = fc

@@ -6,6 +6,7 @@ import type { LogBatch, PartitionBounds, ReadLimits } from '../../../streams/log
 import { MemoryLog } from '../../../streams/memory/memory-log.js';
 import { Politeness } from '../../../streams/politeness.js';
 import { TableFollower } from '../../../streams/runtime/table-follower.js';
+import { WorkedClock } from '../worked-clock.js';
 
 class UnreadableLog extends MemoryLog {
   isUnreadable = false;
@@ -99,7 +100,7 @@ describe('a follower whose log cannot be read', () => {
 
 describe('a follower of many partitions', () => {
   it('gives others their turn between partitions that grew together, however little each grew', async () => {
-    const clock = new WorkedClock();
+    const clock = new Loop();
     const log = new MemoryLog({ clock });
     log.createTopicsNow([{ name: 'table', partitions: 16, class: 'table' }]);
     const options = { log, clock, topic: 'table', onFault: () => undefined, onUnread: () => undefined };
@@ -115,23 +116,18 @@ describe('a follower of many partitions', () => {
   });
 });
 
-/** Time passes by working; `longestMs`: worked without giving others a turn. */
-class WorkedClock extends ManualClock {
+/** `longestMs`: worked without giving others a turn. */
+class Loop extends WorkedClock {
   longestMs = 0;
-  private workedMs = 0;
   private turnMs = 0;
 
-  override monotonic(): number {
-    return this.workedMs;
-  }
-
   override nextTurn(): Promise<void> {
-    this.turnMs = this.workedMs;
+    this.turnMs = this.monotonic();
     return super.nextTurn();
   }
 
-  work(ms: number): void {
-    this.workedMs += ms;
-    this.longestMs = Math.max(this.longestMs, this.workedMs - this.turnMs);
+  override work(ms: number): void {
+    super.work(ms);
+    this.longestMs = Math.max(this.longestMs, this.monotonic() - this.turnMs);
   }
 }
