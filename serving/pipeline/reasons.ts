@@ -27,6 +27,15 @@ export function reasonArgument(reason: ReasonId, item: number, request: Retrieva
   }
 }
 
+/** Whether the sentences of two reasons name the same thing of an item. */
+export function nameTheSame(reason: ReasonId, other: ReasonId): boolean {
+  return reason === other || (namesAnchor(reason) && namesAnchor(other));
+}
+
+function namesAnchor(reason: ReasonId): boolean {
+  return reason === 'also-viewed' || reason === 'together';
+}
+
 export function reasonText(
   reason: ReasonId,
   argument: number,

@@ -19,7 +19,7 @@ import { EmbeddingSource } from '../retrieval/embeddings.js';
 import { RetrievalRequest } from '../retrieval/request.js';
 import type { UserSnapshotLike } from '../retrieval/request.js';
 import { SessionKnnSource } from '../retrieval/session-knn.js';
-import type { RetrievalSource, ToldReason } from '../retrieval/source.js';
+import type { ReasonId, RetrievalSource, ToldReason } from '../retrieval/source.js';
 import { CANDIDATES_MAX } from '../retrieval/source.js';
 import type { ItemTables } from '../tables/item-tables.js';
 import { NO_ITEM } from '../tables/item-interner.js';
@@ -35,7 +35,7 @@ import type { FusionConfig } from './fusion.js';
 import { Fusion } from './fusion.js';
 import { DEFAULT_WORDING, type ReasonWording } from '../retrieval/reason-wording.js';
 import { type ItemTeller, RankedList, type RankedItem } from './ranked-list.js';
-import { reasonArgument, reasonText } from './reasons.js';
+import { nameTheSame, reasonArgument, reasonText } from './reasons.js';
 import type { PipelineRequest, PipelineStage } from './slate.js';
 import { EXPLORATION_SOURCE, NO_SOURCE, Slate } from './slate.js';
 
@@ -302,13 +302,19 @@ class Pipeline {
     const item = this.slate.items[place]!;
     const source = this.slate.sources[place]!;
     const second = this.slate.seconds[place]!;
-    const argument = this.argumentOf(source, item);
-    const secondArgument = this.argumentOf(second, item);
+    const reason = this.reasonOf(source);
+    const secondReason = this.reasonOf(second);
+    const argument = this.argumentOf(reason, item);
+    const isSame = reason !== undefined && secondReason !== undefined && nameTheSame(reason, secondReason);
+    const secondArgument = isSame ? argument : this.argumentOf(secondReason, item);
     return { item, score: this.slate.scores[place]!, source, second, argument, secondArgument };
   }
 
-  private argumentOf(source: number, item: number): number {
-    const reason = this.sources[source]?.source.reason;
+  private reasonOf(source: number): ReasonId | undefined {
+    return this.sources[source]?.source.reason;
+  }
+
+  private argumentOf(reason: ReasonId | undefined, item: number): number {
     return reason === undefined ? -1 : reasonArgument(reason, item, this.request, this.tables);
   }
 

@@ -8,7 +8,7 @@
 import type { ItemTables } from '../tables/item-tables.js';
 import { Accumulator } from '../tables/top-n.js';
 import type { RetrievalRequest } from './request.js';
-import type { CandidateBuffer, RetrievalSource } from './source.js';
+import { offerSums, type CandidateBuffer, type RetrievalSource } from './source.js';
 
 export interface CoVisitationSourceConfig {
   readonly contextItems?: number;
@@ -42,9 +42,6 @@ export class CoVisitationSource implements RetrievalSource {
       for (let i = start; i < end; i++) sums.add(table.items[i]!, weight * table.shares[i]!);
       weight *= contextDecay;
     }
-    for (let i = 0; i < sums.length; i++) {
-      const item = sums.touched[i]!;
-      if (!request.isContext(item)) into.offer(item, sums.get(item));
-    }
+    offerSums(sums, request, into);
   }
 }

@@ -10,7 +10,7 @@ import type { PopularityTable } from '../tables/popularity-table.js';
 import type { TopList } from '../tables/top-list.js';
 import { Accumulator, TopN } from '../tables/top-n.js';
 import type { RetrievalRequest } from './request.js';
-import type { CandidateBuffer, ReasonId, RetrievalSource } from './source.js';
+import { offerSums, type CandidateBuffer, type ReasonId, type RetrievalSource } from './source.js';
 
 /** Places of the popularity operator's default half-lives: 10 min, 1 h, 6 h, 24 h, 7 d. */
 export const TRENDING_HALF_LIFE = 1;
@@ -136,11 +136,4 @@ function addList(sums: Accumulator, list: TopList | undefined, weight: number, l
   const count = Math.min(list.length, limit);
   const counts = list.relativeCounts(count);
   for (let i = 0; i < count; i++) sums.add(list.items[i]!, weight * counts[i]!);
-}
-
-function offerSums(sums: Accumulator, request: RetrievalRequest, into: CandidateBuffer): void {
-  for (let i = 0; i < sums.length; i++) {
-    const item = sums.touched[i]!;
-    if (!request.isContext(item)) into.offer(item, sums.get(item));
-  }
 }

@@ -17,7 +17,7 @@ import type { SessionTable } from '../tables/session-table.js';
 import { Accumulator } from '../tables/top-n.js';
 import { grown } from '../../streams/typed-growth.js';
 import type { RetrievalRequest } from './request.js';
-import type { CandidateBuffer, RetrievalSource } from './source.js';
+import { offerSums, type CandidateBuffer, type RetrievalSource } from './source.js';
 
 export interface SessionKnnConfig {
   readonly contextItems?: number;
@@ -82,11 +82,7 @@ export class SessionKnnSource implements RetrievalSource {
       this.counted[this.met[i]!] = 0;
     }
     if (!(total > 0)) return;
-    const { touched, length } = this.sums;
-    for (let i = 0; i < length; i++) {
-      const item = touched[i]!;
-      if (!request.isContext(item)) into.offer(item, this.sums.get(item) / total);
-    }
+    offerSums(this.sums, request, into, total);
   }
 
   /** Step 1. Returns how many sessions were met; they stand in `met`, their similarities in `keys`. */
@@ -130,10 +126,11 @@ export class SessionKnnSource implements RetrievalSource {
     while (place < length && items[start + place] !== match) place++;
     // The matched item fell out of a long session: then everything kept came after it.
     if (place === length) place = -1;
-    for (let i = 0; i < length; i++) {
-      if (i === place) continue;
-      const steps = Math.min(STEPS_MAX, Math.abs(i - place)) - 1;
-      sums.add(items[start + i]!, weight * stepWeights[steps]! * (i > place ? 1 : backwardShare));
+    for (let i = 0; i < place; i++) {
+      sums.add(items[start + i]!, weight * stepWeights[Math.min(STEPS_MAX, place - i) - 1]! * backwardShare);
+    }
+    for (let i = place + 1; i < length; i++) {
+      sums.add(items[start + i]!, weight * stepWeights[Math.min(STEPS_MAX, i - place) - 1]!);
     }
     return weight;
   }

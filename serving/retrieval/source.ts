@@ -7,7 +7,7 @@
  * the request's context, and must not throw for a person or item it knows nothing of: it then offers nothing.
  */
 import type { ItemTables } from '../tables/item-tables.js';
-import type { TopN } from '../tables/top-n.js';
+import type { Accumulator, TopN } from '../tables/top-n.js';
 import type { ReasonWording } from './reason-wording.js';
 import type { RetrievalRequest } from './request.js';
 
@@ -37,4 +37,15 @@ export interface RetrievalSource {
   retrieve(request: RetrievalRequest, tables: ItemTables, into: CandidateBuffer): void;
   /** For sources that know more of a candidate than their `reason` says. Called for the items of the result only. */
   tell?(item: number, wording: ReasonWording): ToldReason;
+}
+
+/** Offers what was summed up, each sum divided by `total`, and nothing of the request's context. */
+export function offerSums(sums: Accumulator, request: RetrievalRequest, into: CandidateBuffer, total = 1): void {
+  const { touched, length } = sums;
+  for (let i = 0; i < length; i++) {
+    const item = touched[i]!;
+    const score = sums.get(item) / total;
+    // Most of many cannot get on a list that is full: asked first, because it costs least.
+    if (score >= into.threshold && !request.isContext(item)) into.offer(item, score);
+  }
 }

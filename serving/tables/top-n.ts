@@ -10,15 +10,19 @@ export interface TieBreak {
   precedes(left: number, right: number): boolean;
 }
 
+/** Up to this many are sorted by insertion. */
+const FEW = 12;
+
 /**
- * A list, best first, as long as what is offered comes in that order, as it does from a list that is kept sorted; from the first
- * offer out of order on a bounded binary heap with the worst at the root, in parallel arrays. Offer, then `sort` once, then read.
+ * In parallel arrays: a list, best first, as long as what is offered comes in that order, as it does from a list that is kept
+ * sorted; from the first offer out of order on a pile, and once full a heap with the worst at the root, because from then on
+ * every offer has to beat it. Offer, then `sort` once, then read.
  */
 export class TopN {
   length = 0;
   readonly items: Int32Array;
   readonly scores: Float64Array;
-  private isHeap = false;
+  private isSorted = true;
 
   constructor(
     readonly capacity: number,
@@ -30,65 +34,47 @@ export class TopN {
 
   clear(): void {
     this.length = 0;
-    this.isHeap = false;
+    this.isSorted = true;
   }
 
-  /** Score an item must beat once the list is full; −Infinity before. */
+  /** Score an item must reach once the list is full; −Infinity before. */
   get threshold(): number {
-    return this.length < this.capacity ? -Infinity : this.scores[this.isHeap ? 0 : this.length - 1]!;
+    return this.length < this.capacity ? -Infinity : this.scores[this.isSorted ? this.length - 1 : 0]!;
   }
 
   offer(item: number, score: number): void {
-    const { items, scores, length, capacity } = this;
-    if (!this.isHeap) {
-      if (length === 0 || this.isWorse(score, item, scores[length - 1]!, items[length - 1]!)) {
-        if (length === capacity) return;
-        scores[length] = score;
-        items[length] = item;
-        this.length++;
-        return;
-      }
-      this.heapify();
-    }
+    const { items, scores, length, capacity, isSorted } = this;
+    const isLast = isSorted && (length === 0 || this.isWorse(score, item, scores[length - 1]!, items[length - 1]!));
     if (length < capacity) {
-      let place = this.length++;
-      while (place > 0) {
-        const parent = (place - 1) >> 1;
-        if (!this.isWorse(score, item, scores[parent]!, items[parent]!)) break;
-        scores[place] = scores[parent]!;
-        items[place] = items[parent]!;
-        place = parent;
-      }
-      scores[place] = score;
-      items[place] = item;
-    } else if (this.isWorse(scores[0]!, items[0]!, score, item)) {
-      this.sift(item, score, length);
+      scores[length] = score;
+      items[length] = item;
+      this.length = length + 1;
+      this.isSorted = isLast;
+      if (!isLast && this.length === capacity) this.heapify();
+      return;
     }
+    if (isLast) return;
+    if (isSorted) this.heapify();
+    this.isSorted = false;
+    if (this.isWorse(scores[0]!, items[0]!, score, item)) this.sift(0, item, score);
   }
 
-  /** Turns the heap into a list, best first. After it only `clear` and reading are allowed. */
+  /** Puts the list in order, best first. After it only `clear` and reading are allowed. */
   sort(): void {
-    if (!this.isHeap) return;
-    const { items, scores } = this;
-    for (let last = this.length - 1; last > 0; last--) {
-      const item = items[last]!;
-      const score = scores[last]!;
-      items[last] = items[0]!;
-      scores[last] = scores[0]!;
-      this.sift(item, score, last);
-    }
+    if (!this.isSorted) this.sortRange(0, this.length - 1);
   }
 
   /** Worst first is a heap with the worst at the root. */
   private heapify(): void {
-    this.items.subarray(0, this.length).reverse();
-    this.scores.subarray(0, this.length).reverse();
-    this.isHeap = true;
+    for (let place = (this.length >> 1) - 1; place >= 0; place--) {
+      this.sift(place, this.items[place]!, this.scores[place]!);
+    }
   }
 
-  private sift(item: number, score: number, length: number): void {
-    const { items, scores } = this;
-    let place = 0;
+  /** Puts an entry at a place of the heap or below it, where it belongs. */
+  private sift(from: number, item: number, score: number): void {
+    const { items, scores, length } = this;
+    let place = from;
     for (;;) {
       let child = 2 * place + 1;
       if (child >= length) break;
@@ -102,6 +88,60 @@ export class TopN {
     }
     scores[place] = score;
     items[place] = item;
+  }
+
+  /** Hoare's quicksort, the middle as the pivot: what several sorted lists were added up to is nearly in order. */
+  private sortRange(from: number, to: number): void {
+    const { items, scores } = this;
+    let low = from;
+    let high = to;
+    while (high - low >= FEW) {
+      const middle = (low + high) >> 1;
+      const score = scores[middle]!;
+      const item = items[middle]!;
+      let left = low;
+      let right = high;
+      while (left <= right) {
+        while (this.isWorse(score, item, scores[left]!, items[left]!)) left++;
+        while (this.isWorse(scores[right]!, items[right]!, score, item)) right--;
+        if (left > right) break;
+        this.swap(left++, right--);
+      }
+      // The smaller part by itself, the larger one here: the depth stays logarithmic whatever is sorted.
+      if (right - low < high - left) {
+        this.sortRange(low, right);
+        low = left;
+      } else {
+        this.sortRange(left, high);
+        high = right;
+      }
+    }
+    this.insertRange(low, high);
+  }
+
+  private insertRange(from: number, to: number): void {
+    const { items, scores } = this;
+    for (let next = from + 1; next <= to; next++) {
+      const score = scores[next]!;
+      const item = items[next]!;
+      let place = next;
+      for (; place > from && this.isWorse(scores[place - 1]!, items[place - 1]!, score, item); place--) {
+        scores[place] = scores[place - 1]!;
+        items[place] = items[place - 1]!;
+      }
+      scores[place] = score;
+      items[place] = item;
+    }
+  }
+
+  private swap(left: number, right: number): void {
+    const { items, scores } = this;
+    const score = scores[left]!;
+    const item = items[left]!;
+    scores[left] = scores[right]!;
+    items[left] = items[right]!;
+    scores[right] = score;
+    items[right] = item;
   }
 
   private isWorse(score: number, item: number, otherScore: number, otherItem: number): boolean {
