@@ -73,6 +73,12 @@ export class TableBlock implements SinkBlock<TableRecord> {
     return 'taken';
   }
 
+  clear(): boolean {
+    this.months.clear();
+    this.monthStart = this.monthEnd = 0;
+    return this.rows.clear();
+  }
+
   private hasRoomForMonth(ms: number): boolean {
     if (ms >= this.monthStart && ms < this.monthEnd) return true;
     const date = new Date(ms);

@@ -179,9 +179,13 @@ export class LmdbLog implements EventLog {
       });
       return;
     }
-    for (const record of outputs.records) {
-      this.stageAt(partitions[placeOf(record, partitions.length)]!, record, timestamp);
-    }
+    const byPartition = partitions.map((): OutgoingRecord[] => []);
+    for (const record of outputs.records) byPartition[placeOf(record, partitions.length)]!.push(record);
+    byPartition.forEach((records, partition) => {
+      const target = partitions[partition]!;
+      if (records.length > 0) this.grows(target);
+      target.stageAll(records, timestamp);
+    });
   }
 
   /** Throws what makes outputs unfit for their topic. Packed ones were checked when they were packed. */

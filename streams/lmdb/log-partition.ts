@@ -12,9 +12,10 @@
  * record while the process lives.
  */
 import type { LogBatch, LogRecord, OutgoingRecord, PartitionBounds, ReadLimits, TopicSpec } from '../log/event-log.js';
-import { decodeBatch, placeBatch, readBatchHeader, RecordBatchWriter } from '../log/record-batch.js';
+import { BATCH_RECORDS_MAX, decodeBatch, placeBatch, readBatchHeader, RecordBatchWriter } from '../log/record-batch.js';
 import { lowerBound } from '../memory/key-order.js';
 import { offsetOutOfRange } from '../memory/memory-log.js';
+import { copyInto } from '../../schemas/binary-writer.js';
 import type { BlockMemory } from '../block-memory.js';
 import { SlabMemory } from '../slab-memory.js';
 import type { BatchCache } from './batch-cache.js';
@@ -41,25 +42,28 @@ class Batch {
   readonly baseOffset: number;
   /** Offset behind its last record. */
   readonly endOffset: number;
+  private decoded: readonly LogRecord[] | undefined;
 
-  /** Somebody may hold slices of its bytes. */
-  isShared = false;
-
-  /** @param decoded its records, where they are at hand: kept, like those decoded here, while the batch is small. */
+  /** @param isLent its bytes are somebody's who takes them back. */
   constructor(
     readonly bytes: Buffer,
-    private decoded?: readonly LogRecord[],
+    private readonly isLent = false,
   ) {
-    this.forgetIfLarge();
     const header = readBatchHeader(bytes);
     this.baseOffset = header.baseOffset;
     this.endOffset = header.lastOffset + 1;
   }
 
+  /** Kept while the batch is small. */
   get records(): readonly LogRecord[] {
-    if (this.decoded !== undefined) return this.decoded;
-    this.isShared = true;
-    return (this.decoded = decodeBatch(this.bytes));
+    return (this.decoded ??= decodeBatch(this.isLent ? copyInto(passing, this.bytes) : this.bytes));
+  }
+
+  /** Of the same records, as they are at hand. */
+  with(records: readonly LogRecord[]): this {
+    this.decoded = records;
+    this.forgetIfLarge();
+    return this;
   }
 
   holds(offset: number): boolean {
@@ -120,6 +124,20 @@ export class LogPartition implements Participant {
     return offset;
   }
 
+  /** As `stage`, of several. Many become a batch of their own, or they would be objects until the flush. */
+  stageAll(records: readonly OutgoingRecord[], timestamp: number): void {
+    if (records.length <= JOINED_RECORDS_MAX) {
+      for (const record of records) this.stage(record, timestamp);
+      return;
+    }
+    this.seal();
+    for (const record of records) {
+      writer.add(this.end++, timestamp, record);
+      if (writer.count >= BATCH_RECORDS_MAX || writer.bytes >= STAGED_BYTES_MAX) this.sealWritten();
+    }
+    if (writer.count > 0) this.sealWritten();
+  }
+
   /** As `stage`, for records that were packed already. The buffer belongs to the partition from now on. */
   stagePacked(packed: Buffer, timestamp: number): void {
     if (readBatchHeader(packed).count <= JOINED_RECORDS_MAX) {
@@ -135,9 +153,15 @@ export class LogPartition implements Participant {
   private seal(): void {
     if (this.staged.length === 0) return;
     for (const record of this.staged) writer.add(record.offset, record.timestamp, record);
-    this.sealed.push(new Batch(writer.finish(this.memory), this.staged));
+    this.sealWritten().with(this.staged);
     this.staged = [];
     this.stagedBytes = 0;
+  }
+
+  private sealWritten(): Batch {
+    const batch = new Batch(writer.finish(this.memory), true);
+    this.sealed.push(batch);
+    return batch;
   }
 
   flush(): void {
@@ -149,7 +173,7 @@ export class LogPartition implements Participant {
   flushed(): void {
     for (const batch of this.sealed.splice(0, this.flushing)) {
       this.cache.put(this.name, batch, batch.bytes);
-      if (!batch.isShared) this.memory.release(batch.bytes);
+      this.memory.release(batch.bytes);
       this.storedEnd = batch.endOffset;
     }
     this.flushing = 0;

@@ -132,8 +132,10 @@ export class TableFollower {
   private async read(partition: number): Promise<number> {
     const { log, topic, apply, onFault, clock } = this.options;
     const from = this.positions[partition]!;
+    // Before the read: what was read must not grow old while others have their turn.
+    await this.slices.begin(clock);
     const batch = await log.read(topic, partition, from, READ_LIMITS);
-    if (batch.records.length > 0) await this.slices.begin(clock);
+    await this.slices.begin(clock);
     for (const record of batch.records) {
       try {
         apply(record, partition);

@@ -100,7 +100,7 @@ export class TaskBatch {
    * the batch must be reset and run again, and will absorb it.
    */
   async run(head: TaskHead, recordsMax: number): Promise<WholeBatch | undefined> {
-    const { options, clock } = this.parts;
+    const { options, clock, slices } = this.parts;
     const startedMs = clock.monotonic();
     this.outputs.begin(head.offset, this.meta.cuts);
     this.touched.length = 0;
@@ -110,6 +110,8 @@ export class TaskBatch {
     let isAtEnd: boolean;
     for (let bytesLeft = options.batchBytesMax; ;) {
       const limits = { recordsMax: Math.min(options.chunkRecordsMax, recordsMax - records), bytesMax: bytesLeft };
+      // Before the read: what was read must not grow old while others have their turn.
+      await slices.begin(clock);
       const chunk = await this.input.read(offset, limits, this.faults.records);
       const isFirst = records === 0;
       if (chunk.nextOffset === offset) {

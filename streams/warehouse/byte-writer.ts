@@ -12,9 +12,14 @@ export class ByteWriter {
     this.buffer = Buffer.allocUnsafe(Math.max(64, bytesExpected));
   }
 
-  /** What was written; the writer must not be used after. */
+  /** What was written: good until the writer is cleared. */
   take(): Buffer {
     return this.buffer.subarray(0, this.length);
+  }
+
+  /** Keeps its memory. */
+  clear(): void {
+    this.length = 0;
   }
 
   /** Where `bytes` more go. */

@@ -3,7 +3,9 @@
  *
  *     columns.x.put(rowCount, count, value) …, addRows(offset, count) ──▶ encode ──▶ names of the columns and their bytes
  *
- * A server reads such a block at a third of what the same rows cost as JSON, and no row is ever made of it here.
+ * A server reads such a block at a third of what the same rows cost as JSON, and no row is ever made of it here. A block that
+ * was stored is filled again (`clear`): its memory lives for seconds, so that a new one each time would be found dead by full
+ * collections only.
  */
 import { grown } from '../typed-growth.js';
 import { invariant } from '../../schemas/errors.js';
@@ -33,6 +35,8 @@ export interface NativeBlock {
 const ROWS_EXPECTED = 1_024;
 /** Bytes a row that a buffer starts with: most blocks then need no second one. */
 const BYTES_A_ROW = 192;
+/** A block that had more, of imported history, is not kept: live ones would have to clear what they never fill. */
+const ROWS_KEPT_MAX = 8_192;
 /** Values encoded between two turns of the event loop: about a millisecond. */
 const VALUES_A_TURN = 200_000;
 
@@ -41,6 +45,13 @@ export class ColumnBlock<C extends Columns = Columns> {
   private offsets = new Float64Array(ROWS_EXPECTED);
   /** Which of its record's rows it is. */
   private outputs = new Uint32Array(ROWS_EXPECTED);
+  private readonly placing = {
+    _topic: new WordColumn(),
+    _partition: new IntegerColumn('UInt32'),
+    _offset: new LongColumn('UInt64'),
+    _outputId: new TextColumn(),
+  };
+  private out: ByteWriter | undefined;
 
   constructor(readonly columns: C) {}
 
@@ -62,6 +73,14 @@ export class ColumnBlock<C extends Columns = Columns> {
     this.rows = rows;
   }
 
+  /** Forgets all rows; nobody may look at what was encoded any more. Returns whether the memory it keeps is worth keeping. */
+  clear(): boolean {
+    const isWorth = this.offsets.length <= ROWS_KEPT_MAX;
+    this.rows = 0;
+    for (const column of Object.values(this.columns)) column.clear();
+    return isWorth;
+  }
+
   *[Symbol.iterator](): Iterator<RowPlace> {
     for (let row = 0; row < this.rows; row++) yield this.placeOf(row);
   }
@@ -78,14 +97,17 @@ export class ColumnBlock<C extends Columns = Columns> {
   }
 
   /**
-   * With the columns that place its rows in the log. Columns that no row has are left out.
+   * With the columns that place its rows in the log. Columns that no row has are left out. The bytes are good until the block is
+   * cleared, or encoded again.
    * @param nextTurn awaited after every millisecond of work
    */
   async encode(source: BlockSource, nextTurn: () => Promise<void>): Promise<NativeBlock> {
     const { rows } = this;
     const named = Object.entries(this.columns).filter(([, column]) => column.isUsed);
-    const columns: readonly (readonly [string, Column])[] = [...Object.entries(this.placing(source)), ...named];
-    const out = new ByteWriter(rows * BYTES_A_ROW);
+    this.place(source);
+    const columns: readonly (readonly [string, Column])[] = [...Object.entries<Column>(this.placing), ...named];
+    const out = (this.out ??= new ByteWriter(rows * BYTES_A_ROW));
+    out.clear();
     out.varint(columns.length);
     out.varint(rows);
     let written = 0;
@@ -103,23 +125,18 @@ export class ColumnBlock<C extends Columns = Columns> {
     return { columns: columns.map(([name]) => name), bytes: out.take() };
   }
 
-  private placing({ _topic, _partition }: BlockSource): Columns {
-    const columns = {
-      _topic: new WordColumn(),
-      _partition: new IntegerColumn('UInt32'),
-      _offset: new LongColumn('UInt64'),
-      _outputId: new TextColumn(),
-    };
-    columns._topic.putSymbol(0, this.rows, _topic);
-    columns._partition.put(0, this.rows, _partition);
+  private place(source: BlockSource): void {
+    const { _topic, _partition, _offset, _outputId } = this.placing;
+    for (const column of [_topic, _partition, _offset, _outputId]) column.clear();
+    _topic.putSymbol(0, this.rows, source._topic);
+    _partition.put(0, this.rows, source._partition);
     // Records have a few rows each: the same ids come again and again.
     const ids: Utf8Slice[] = [];
     for (let row = 0; row < this.rows; row++) {
-      columns._offset.put(row, 1, this.offsets[row]!);
+      _offset.put(row, 1, this.offsets[row]!);
       const output = this.outputs[row]!;
-      columns._outputId.put(row, 1, (ids[output] ??= sliceOf(outputIdOf(output))));
+      _outputId.put(row, 1, (ids[output] ??= sliceOf(outputIdOf(output))));
     }
-    return columns;
   }
 
   private placeOf(row: number): RowPlace {

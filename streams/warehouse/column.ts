@@ -4,7 +4,7 @@
  *     put(row, count, value) for ascending rows ──▶ writePrefix, write ──▶ bytes of the block
  *
  * A row that nobody put anything at has the type's default, and costs nothing. `count` rows from `row` on get the same value:
- * rows of one record share most of theirs. Columns grow; they are given up with their block.
+ * rows of one record share most of theirs. Columns grow, and keep their memory for the block that follows.
  */
 import { grown } from '../typed-growth.js';
 import type { ByteWriter } from './byte-writer.js';
@@ -20,6 +20,8 @@ export interface Column {
   write(rows: number, out: ByteWriter): void;
   /** A column of these rows alone, ascending. */
   select(rows: readonly number[]): Column;
+  /** Forgets all rows. */
+  clear(): void;
 }
 
 type Numbers = Int32Array | Uint32Array | Float64Array | Uint8Array;
@@ -65,6 +67,11 @@ abstract class FixedColumn<T extends Numbers> implements Column {
       }
     });
     return selected;
+  }
+
+  clear(): void {
+    this.isUsed = false;
+    this.values.fill(0);
   }
 
   /** Room for `rows` rows. */

@@ -47,6 +47,11 @@ export class NullableColumn<C extends Column> implements Column {
     return selected;
   }
 
+  clear(): void {
+    this.present.fill(0);
+    this.values.clear();
+  }
+
   private reserve(rows: number): void {
     if (rows > this.present.length) this.present = grown(this.present, rows);
   }
@@ -86,6 +91,10 @@ class Extents {
       for (let element = start; element < end; element++) elements.push(element);
     });
     return { extents, elements };
+  }
+
+  clear(): void {
+    this.rows = 0;
   }
 
   /** Rows up to `row` without elements. Returns how many there are by then. */
@@ -130,6 +139,12 @@ export class ListColumn<C extends Column> implements Column {
     selected.isUsed = this.isUsed;
     return selected;
   }
+
+  clear(): void {
+    this.isUsed = false;
+    this.extents.clear();
+    this.elements.clear();
+  }
 }
 
 /** `Map`: keys and values as two lists of one length. */
@@ -167,5 +182,12 @@ export class MapColumn<K extends Column, V extends Column> implements Column {
     const selected = new MapColumn(this.keys.select(elements) as K, this.values.select(elements) as V, extents);
     selected.isUsed = this.isUsed;
     return selected;
+  }
+
+  clear(): void {
+    this.isUsed = false;
+    this.extents.clear();
+    this.keys.clear();
+    this.values.clear();
   }
 }

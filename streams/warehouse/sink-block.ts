@@ -13,6 +13,8 @@ export interface SinkBlock<R extends SinkPlace> {
   readonly rows: BlockRows;
   /** Records come ascending by offset. An empty block is never full. */
   append(record: R): Appended;
+  /** Empties a block that was stored. Returns whether to fill it again; where there is no such method, it is not. */
+  clear?(): boolean;
 }
 
 /** Of rows that are objects. */

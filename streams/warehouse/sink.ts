@@ -64,6 +64,8 @@ export class WarehouseSink<R extends SinkPlace> {
   private leaving = 0;
   /** The insert under way. */
   private storing: Promise<void> = Promise.resolve();
+  /** The block stored last, empty again. */
+  private spare: SinkBlock<R> | undefined;
   private readonly blockRecords: number;
   private readonly blockWaitMs: number;
   private readonly counters: Readonly<Record<'rows' | 'blocks' | 'retries' | 'rejected', Counter>> | undefined;
@@ -222,18 +224,20 @@ export class WarehouseSink<R extends SinkPlace> {
   private async store(target: Partition<R>, signal: AbortSignal | undefined): Promise<void> {
     await this.storing;
     const { block, topic, partition, fromOffset, toOffset } = target;
-    target.block = this.createBlock();
+    target.block = this.spare ?? this.createBlock();
+    this.spare = undefined;
     target.fromOffset = toOffset + 1;
     this.leaving = block.rows.length;
     this.gathered -= this.leaving;
-    this.storing = this.storeBlock(block.rows, { topic, partition, fromOffset, toOffset }, signal);
+    this.storing = this.storeBlock(block, { topic, partition, fromOffset, toOffset }, signal);
     // Thrown by whoever waits for it, which may be a later call.
     this.storing.catch(() => undefined);
   }
 
-  private async storeBlock(rows: BlockRows, range: BlockRange, signal: AbortSignal | undefined): Promise<void> {
+  private async storeBlock(block: SinkBlock<R>, range: BlockRange, signal: AbortSignal | undefined): Promise<void> {
     const startedMs = this.options.clock.monotonic();
-    await this.insert(rows, range, { left: REJECTED_PER_BLOCK_MAX }, signal);
+    await this.insert(block.rows, range, { left: REJECTED_PER_BLOCK_MAX }, signal);
+    if (block.clear?.() === true) this.spare = block;
     this.duration?.observe(this.options.clock.monotonic() - startedMs);
     this.counters?.blocks.inc();
     this.leaving = 0;

@@ -62,6 +62,12 @@ export class TextColumn implements Column {
     return selected;
   }
 
+  clear(): void {
+    this.isUsed = false;
+    this.length = 0;
+    this.rows = 0;
+  }
+
   /** Rows up to `row` without a text, and room for `more` bytes behind them. */
   private pad(row: number, more: number): void {
     const missing = row - this.rows;
@@ -140,6 +146,15 @@ export class WordColumn implements Column {
     });
     selected.isUsed = this.isUsed;
     return selected;
+  }
+
+  clear(): void {
+    this.isUsed = false;
+    this.words.clear();
+    this.words.add(NO_TEXT);
+    this.numbers.fill(0);
+    this.last = 0;
+    this.symbols.clear();
   }
 
   private putNumber(row: number, count: number, number: number): void {

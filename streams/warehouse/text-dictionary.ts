@@ -52,6 +52,14 @@ export class TextDictionary {
     return this.bytes.subarray(this.startOf(index), this.ends[index]);
   }
 
+  /** Keeps its memory. */
+  clear(): void {
+    this.size = 0;
+    this.slots.fill(0);
+    this.hashes.length = 0;
+    this.ends.length = 0;
+  }
+
   private startOf(index: number): number {
     return index === 0 ? 0 : this.ends[index - 1]!;
   }

@@ -15,7 +15,7 @@ import {
   LongColumn,
   UuidColumn,
 } from '../../../streams/warehouse/column.js';
-import { ColumnBlock, type Columns } from '../../../streams/warehouse/column-block.js';
+import { ColumnBlock } from '../../../streams/warehouse/column-block.js';
 import { sliceOf } from '../../../streams/warehouse/utf8-slice.js';
 import { ListColumn, MapColumn, NullableColumn } from '../../../streams/warehouse/nested-column.js';
 import { TextColumn, WordColumn } from '../../../streams/warehouse/text-column.js';
@@ -145,11 +145,13 @@ function put(column: Column, row: number, count: number, value: WarehouseValue):
 
 /** Each of `rows` as often as its offset comes. */
 function blockOf(rows: readonly WarehouseRow[], from: number, times: number): ColumnBlock {
-  const columns: Columns = createColumns();
-  const block = new ColumnBlock(columns);
+  return fill(new ColumnBlock(createColumns()), rows, from, times);
+}
+
+function fill(block: ColumnBlock, rows: readonly WarehouseRow[], from: number, times: number): ColumnBlock {
   rows.forEach((row, i) => {
     for (const [name, value] of Object.entries(row)) {
-      if (value !== undefined) put(columns[name]!, block.length, times, value);
+      if (value !== undefined) put(block.columns[name]!, block.length, times, value);
     }
     block.addRows(from + i, times);
   });
@@ -187,6 +189,25 @@ it('stores what JSON would have stored, whatever the values, whichever are missi
     text: 'x'.repeat(i),
   }));
   await stores(many, 1);
+});
+
+it('is filled again as if it were new', async () => {
+  const rows = fc.array(rowOf, { maxLength: 30 });
+  const encoded = async (block: ColumnBlock) => {
+    const { columns, bytes } = await block.encode({ _topic: 'values', _partition: 1 }, () => Promise.resolve());
+    return { columns, bytes: Buffer.from(bytes) };
+  };
+  await fc.assert(
+    fc.asyncProperty(rows, rows, fc.integer({ min: 1, max: 3 }), async (earlier, later, times) => {
+      const used = fill(new ColumnBlock(createColumns()), earlier, 0, times);
+      await encoded(used);
+      expect(used.clear()).toBe(true);
+      expect(await encoded(fill(used, later, 7, 1))).toEqual(await encoded(blockOf(later, 7, 1)));
+    }),
+  );
+  const large = new ColumnBlock(createColumns());
+  large.addRows(0, 10_000);
+  expect(large.clear()).toBe(false);
 });
 
 it('stores what is missing of a block that was interrupted', async () => {
