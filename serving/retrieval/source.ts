@@ -41,11 +41,6 @@ export interface RetrievalSource {
 
 /** Offers what was summed up, each sum divided by `total`, and nothing of the request's context. */
 export function offerSums(sums: Accumulator, request: RetrievalRequest, into: CandidateBuffer, total = 1): void {
-  const { touched, length } = sums;
-  for (let i = 0; i < length; i++) {
-    const item = touched[i]!;
-    const score = sums.get(item) / total;
-    // Most of many cannot get on a list that is full: asked first, because it costs least.
-    if (score >= into.threshold && !request.isContext(item)) into.offer(item, score);
-  }
+  for (let i = 0; i < request.contextLength; i++) sums.exclude(request.context[i]!);
+  sums.offerTo(into, total);
 }

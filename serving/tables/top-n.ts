@@ -15,98 +15,72 @@ const FEW = 12;
 
 /**
  * In parallel arrays: a list, best first, as long as what is offered comes in that order, as it does from a list that is kept
- * sorted; from the first offer out of order on a pile, and once full a heap with the worst at the root, because from then on
- * every offer has to beat it. Offer, then `sort` once, then read.
+ * sorted; from the first offer out of order on a pile of up to twice the capacity, of which the better half stays when it is full.
+ * So an offer mostly costs a comparison with the worst that stayed. Offer, then `sort` once, then read.
  */
 export class TopN {
+  /** At most `capacity` once sorted. */
   length = 0;
   readonly items: Int32Array;
   readonly scores: Float64Array;
+  /** What was offered with a lower score is not among the best; an equal one may be. */
+  threshold = -Infinity;
   private isSorted = true;
 
   constructor(
     readonly capacity: number,
     private readonly tieBreak: TieBreak,
   ) {
-    this.items = new Int32Array(capacity);
-    this.scores = new Float64Array(capacity);
+    this.items = new Int32Array(2 * capacity);
+    this.scores = new Float64Array(2 * capacity);
   }
 
   clear(): void {
     this.length = 0;
+    this.threshold = -Infinity;
     this.isSorted = true;
   }
 
-  /** Score an item must reach once the list is full; −Infinity before. */
-  get threshold(): number {
-    return this.length < this.capacity ? -Infinity : this.scores[this.isSorted ? this.length - 1 : 0]!;
-  }
-
   offer(item: number, score: number): void {
-    const { items, scores, length, capacity, isSorted } = this;
-    const isLast = isSorted && (length === 0 || this.isWorse(score, item, scores[length - 1]!, items[length - 1]!));
-    if (length < capacity) {
-      scores[length] = score;
-      items[length] = item;
-      this.length = length + 1;
-      this.isSorted = isLast;
-      if (!isLast && this.length === capacity) this.heapify();
-      return;
+    const { items, scores, length, capacity } = this;
+    if (score < this.threshold) return;
+    if (this.isSorted) {
+      this.isSorted = length === 0 || this.isWorse(score, item, scores[length - 1]!, items[length - 1]!);
+      if (this.isSorted && length === capacity) return;
     }
-    if (isLast) return;
-    if (isSorted) this.heapify();
-    this.isSorted = false;
-    if (this.isWorse(scores[0]!, items[0]!, score, item)) this.sift(0, item, score);
+    scores[length] = score;
+    items[length] = item;
+    this.length = length + 1;
+    if (this.length === 2 * capacity) this.keepBest();
   }
 
   /** Puts the list in order, best first. After it only `clear` and reading are allowed. */
   sort(): void {
+    if (this.length > this.capacity) this.keepBest();
     if (!this.isSorted) this.sortRange(0, this.length - 1);
   }
 
-  /** Worst first is a heap with the worst at the root. */
-  private heapify(): void {
-    for (let place = (this.length >> 1) - 1; place >= 0; place--) {
-      this.sift(place, this.items[place]!, this.scores[place]!);
+  /** Moves the best to the front, in any order, and forgets the others (Hoare's quickselect). */
+  private keepBest(): void {
+    const { capacity } = this;
+    let low = 0;
+    let high = this.length - 1;
+    while (low < high) {
+      const [left, right] = this.partition(low, high);
+      if (capacity - 1 <= right) high = right;
+      else if (capacity - 1 >= left) low = left;
+      else break;
     }
+    this.length = capacity;
+    this.threshold = this.scores[capacity - 1]!;
   }
 
-  /** Puts an entry at a place of the heap or below it, where it belongs. */
-  private sift(from: number, item: number, score: number): void {
-    const { items, scores, length } = this;
-    let place = from;
-    for (;;) {
-      let child = 2 * place + 1;
-      if (child >= length) break;
-      const sibling = child + 1;
-      if (sibling < length && this.isWorse(scores[sibling]!, items[sibling]!, scores[child]!, items[child]!))
-        child = sibling;
-      if (!this.isWorse(scores[child]!, items[child]!, score, item)) break;
-      scores[place] = scores[child]!;
-      items[place] = items[child]!;
-      place = child;
-    }
-    scores[place] = score;
-    items[place] = item;
-  }
-
-  /** Hoare's quicksort, the middle as the pivot: what several sorted lists were added up to is nearly in order. */
+  /** Hoare's quicksort. */
   private sortRange(from: number, to: number): void {
-    const { items, scores } = this;
     let low = from;
     let high = to;
     while (high - low >= FEW) {
-      const middle = (low + high) >> 1;
-      const score = scores[middle]!;
-      const item = items[middle]!;
-      let left = low;
-      let right = high;
-      while (left <= right) {
-        while (this.isWorse(score, item, scores[left]!, items[left]!)) left++;
-        while (this.isWorse(scores[right]!, items[right]!, score, item)) right--;
-        if (left > right) break;
-        this.swap(left++, right--);
-      }
+      const [left, right] = this.partition(low, high);
       // The smaller part by itself, the larger one here: the depth stays logarithmic whatever is sorted.
       if (right - low < high - left) {
         this.sortRange(low, right);
@@ -117,6 +91,26 @@ export class TopN {
       }
     }
     this.insertRange(low, high);
+  }
+
+  /**
+   * Moves what is no worse than the pivot before what is no better: up to the second of the places returned, and from the first.
+   * The pivot is the middle: what several sorted lists were added up to is nearly in order.
+   */
+  private partition(low: number, high: number): readonly [left: number, right: number] {
+    const { items, scores } = this;
+    const middle = (low + high) >> 1;
+    const score = scores[middle]!;
+    const item = items[middle]!;
+    let left = low;
+    let right = high;
+    while (left <= right) {
+      while (this.isWorse(score, item, scores[left]!, items[left]!)) left++;
+      while (this.isWorse(scores[right]!, items[right]!, score, item)) right--;
+      if (left > right) break;
+      this.swap(left++, right--);
+    }
+    return [left, right];
   }
 
   private insertRange(from: number, to: number): void {
@@ -190,9 +184,19 @@ export class Accumulator {
     return this.stamps[item] === this.generation ? this.values[item]! : 0;
   }
 
-  /** Offers every item with its sum. */
-  offerTo(list: TopN): void {
-    const { touched, values } = this;
-    for (let i = 0; i < this.length; i++) list.offer(touched[i]!, values[touched[i]!]!);
+  /** Leaves an item out of what is offered. */
+  exclude(item: number): void {
+    if (this.has(item)) this.values[item] = NaN;
+  }
+
+  /** Offers every item with its sum, divided. */
+  offerTo(list: TopN, divisor = 1): void {
+    const { touched, values, length } = this;
+    for (let i = 0; i < length; i++) {
+      const item = touched[i]!;
+      const score = values[item]! / divisor;
+      // False for what is excluded. Most of many cannot get on the list: asked here, because a call costs more.
+      if (score >= list.threshold) list.offer(item, score);
+    }
   }
 }

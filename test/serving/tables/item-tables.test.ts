@@ -19,41 +19,6 @@ import { deleted, HOUR, met, MINUTE, pair, T0, upserted } from '../../operators/
 const byIndex = { precedes: (left: number, right: number): boolean => left < right };
 const scored = fc.array(fc.tuple(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 12 })), { maxLength: 120 });
 
-describe('TopN', () => {
-  it('holds the same items in the same order as sorting everything', () => {
-    fc.assert(
-      fc.property(
-        fc.uniqueArray(fc.tuple(fc.nat(500), fc.nat(9)), { selector: ([item]) => item, maxLength: 80 }),
-        fc.integer({ min: 1, max: 20 }),
-        (offers, n) => {
-          const top = new TopN(n, byIndex);
-          for (const [item, score] of offers) top.offer(item, score);
-          top.sort();
-          const naive = [...offers].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, n);
-          expect(Array.from({ length: top.length }, (_, i) => [top.items[i], top.scores[i]])).toEqual(naive);
-        },
-      ),
-    );
-  });
-
-  it('says what has to be beaten, whether offers come in order, in part or not at all', () => {
-    fc.assert(
-      fc.property(fc.array(fc.nat(20), { maxLength: 60 }), fc.nat(60), fc.integer({ min: 1, max: 20 }), (all, k, n) => {
-        const scores = [...all.slice(0, k).sort((a, b) => b - a), ...all.slice(k)];
-        const top = new TopN(n, byIndex);
-        scores.forEach((score, i) => {
-          top.offer(i, score);
-          const best = scores.slice(0, i + 1).sort((a, b) => b - a);
-          expect(top.threshold).toBe(best[n - 1] ?? -Infinity);
-        });
-        top.sort();
-        const best = scores.map((score, i) => [i, score] as const).sort((a, b) => b[1] - a[1] || a[0] - b[0]);
-        expect(Array.from({ length: top.length }, (_, i) => [top.items[i], top.scores[i]])).toEqual(best.slice(0, n));
-      }),
-    );
-  });
-});
-
 describe('TopList', () => {
   it('is the exact beginning of the full ranking, whatever is raised, lowered or removed', () => {
     fc.assert(
