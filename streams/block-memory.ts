@@ -6,8 +6,9 @@
  * thousand times a second did that every three seconds.
  *
  * Sizes are rounded up to a class, eight between two powers of two, so at most an eighth of a block is not used. A block keeps
- * its class: what is cut is the sum of what each class needed at its most. Beyond `bytesMax`, or when they are large, buffers
- * are ordinary ones that nobody has to give back.
+ * its class until there is no room for another slab: then one of which no block is used is cut anew, for what is wanted now may
+ * be of other sizes than what was wanted once. Beyond `bytesMax`, or when they are large, buffers are ordinary ones that nobody
+ * has to give back.
  *
  * Invariant: a block has one owner, who frees it once and does not touch it afterwards.
  */
@@ -24,6 +25,10 @@ const CLASSES = 8;
 export class BlockMemory implements Memory {
   private readonly slabs: Buffer[] = [];
   private readonly numbers = new Map<ArrayBufferLike, number>();
+  /** By slab: blocks that are used. */
+  private readonly inUse: number[] = [];
+  /** The slab that is cut, and how much of it is. */
+  private current = -1;
   /** By class: places of free blocks, as slab number × bytes of a slab + offset. */
   private readonly free: number[][] = [];
   private used: number;
@@ -44,7 +49,9 @@ export class BlockMemory implements Memory {
     const place = this.free[index]?.pop() ?? this.cut(classBytes(index));
     if (place === undefined) return this.overflow.allocUnsafe(size);
     const start = place % this.slabBytes;
-    return this.slabs[(place - start) / this.slabBytes]!.subarray(start, start + size);
+    const slab = (place - start) / this.slabBytes;
+    this.inUse[slab]!++;
+    return this.slabs[slab]!.subarray(start, start + size);
   }
 
   /** Whether it will be handed out again once it is released. */
@@ -55,7 +62,9 @@ export class BlockMemory implements Memory {
   /** Nothing happens to what was not allocated here. */
   release(bytes: Buffer): void {
     const slab = this.numbers.get(bytes.buffer);
-    if (slab !== undefined) (this.free[classOf(bytes.length)] ??= []).push(slab * this.slabBytes + bytes.byteOffset);
+    if (slab === undefined) return;
+    this.inUse[slab]!--;
+    (this.free[classOf(bytes.length)] ??= []).push(slab * this.slabBytes + bytes.byteOffset);
   }
 
   /** Lets go of all blocks: somebody may still read some of them. To this memory they are foreign from now on. */
@@ -63,6 +72,8 @@ export class BlockMemory implements Memory {
     this.slabs.length = 0;
     this.numbers.clear();
     this.free.length = 0;
+    this.inUse.length = 0;
+    this.current = -1;
     this.used = this.slabBytes;
   }
 
@@ -74,18 +85,35 @@ export class BlockMemory implements Memory {
     return this.allocUnsafe(size);
   }
 
-  /** Place of a new block; undefined when there is no room for another slab. */
+  /** Place of a new block; undefined when there is no room for it. */
   private cut(size: number): number | undefined {
     if (this.used + size > this.slabBytes) {
-      if ((this.slabs.length + 1) * this.slabBytes > this.bytesMax) return undefined;
-      const slab = Buffer.allocUnsafeSlow(this.slabBytes);
-      this.numbers.set(slab.buffer, this.slabs.length);
-      this.slabs.push(slab);
+      const slab = this.added() ?? this.emptied();
+      if (slab === undefined) return undefined;
+      this.current = slab;
       this.used = 0;
     }
     const start = this.used;
     this.used += size;
-    return (this.slabs.length - 1) * this.slabBytes + start;
+    return this.current * this.slabBytes + start;
+  }
+
+  private added(): number | undefined {
+    const number = this.slabs.length;
+    if ((number + 1) * this.slabBytes > this.bytesMax) return undefined;
+    const slab = Buffer.allocUnsafeSlow(this.slabBytes);
+    this.numbers.set(slab.buffer, number);
+    this.inUse.push(0);
+    return this.slabs.push(slab) - 1;
+  }
+
+  /** A slab of which nothing is used, as if nothing had been cut from it. */
+  private emptied(): number | undefined {
+    const slab = this.inUse.indexOf(0);
+    if (slab < 0) return undefined;
+    const isElsewhere = (place: number): boolean => Math.floor(place / this.slabBytes) !== slab;
+    this.free.forEach((places, index) => (this.free[index] = places.filter(isElsewhere)));
+    return slab;
   }
 }
 

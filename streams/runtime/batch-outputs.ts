@@ -101,13 +101,14 @@ export class BatchOutputs {
   /**
    * Events before tables, topics in the order in which they were first written to. Values of a table rise in version, as
    * they do from commit to commit: so a late sender's can be told from others (TableRepair). Nothing can be added
-   * afterwards.
+   * afterwards. What is returned is let go of here: it would grow old until the next batch, and much memory with it.
    */
   batches(): OutputBatch[] {
     const batches: OutputBatch[] = [];
     for (const records of this.events.values()) batches.push(records.finish());
-    this.events.clear();
+    this.events = new Map();
     for (const [topic, values] of this.tables) batches.push({ topic, records: [...values.values()].sort(byVersion) });
+    this.tables = new Map();
     return batches;
   }
 

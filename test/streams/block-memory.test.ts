@@ -5,13 +5,17 @@ import { BlockMemory } from '../../streams/block-memory.js';
 
 const BYTES_MAX = 1 << 20;
 const size = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 40_000 }));
-const step = fc.record({ kind: fc.constantFrom('allocate', 'exchange', 'release'), size, which: fc.nat() });
+const step = fc.record({
+  kind: fc.constantFrom('allocate', 'allocate', 'exchange', 'release', 'release from'),
+  size,
+  which: fc.nat(),
+});
 
 describe('memory of blocks', () => {
   it('gives each piece bytes of its own, as long as it is not released', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
-        const memory = new BlockMemory(BYTES_MAX);
+      fc.property(fc.array(step, { maxLength: 300 }), fc.constantFrom(BYTES_MAX, 150_000), (steps, bytesMax) => {
+        const memory = new BlockMemory(bytesMax, 65_536);
         const held: { bytes: Buffer; mark: number }[] = [];
         steps.forEach(({ kind, size, which }, i) => {
           const place = which % (held.length + 1);
@@ -20,6 +24,8 @@ describe('memory of blocks', () => {
           if (kind === 'release' && piece !== undefined) {
             memory.release(piece.bytes);
             held.splice(place, 1);
+          } else if (kind === 'release from') {
+            for (const { bytes } of held.splice(place)) memory.release(bytes);
           } else if (kind === 'exchange' && piece !== undefined) {
             held[place] = { bytes: memory.exchangeUnsafe(piece.bytes, size).fill(mark), mark };
           } else {
@@ -54,6 +60,18 @@ describe('memory of blocks', () => {
       Array.from({ length: own.length }, () => memory.allocUnsafe(1_000)).every((piece) => memory.owns(piece)),
     ).toBe(true);
     expect(memory.owns(memory.allocUnsafe(1_000))).toBe(false);
+  });
+
+  it('has room for other sizes than it was filled with once, where nothing of a slab is used any more', () => {
+    const memory = new BlockMemory(BYTES_MAX);
+    const small = Array.from({ length: 3_000 }, () => memory.allocUnsafe(1_000));
+    expect(memory.owns(memory.allocUnsafe(30_000))).toBe(false);
+    // One piece stays, and its slab with it.
+    for (const piece of small.slice(1)) memory.release(piece);
+    const large = Array.from({ length: 40 }, () => memory.allocUnsafe(30_000));
+    const own = large.filter((piece) => memory.owns(piece));
+    expect(own.length).toBeGreaterThanOrEqual(((BYTES_MAX / 4) * 3 * 0.9) / 30_000);
+    expect(own.every((piece) => piece.buffer !== small[0]!.buffer)).toBe(true);
   });
 
   it('does not touch what was handed out before it forgot', () => {
