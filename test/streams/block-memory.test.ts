@@ -4,7 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { BlockMemory } from '../../streams/block-memory.js';
 
 const BYTES_MAX = 1 << 20;
-const size = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 40_000 }));
+const size = fc.oneof(
+  fc.integer({ min: 0, max: 300 }),
+  fc.integer({ min: 0, max: 8_000 }),
+  fc.integer({ min: 0, max: 40_000 }),
+);
 const step = fc.record({
   kind: fc.constantFrom('allocate', 'allocate', 'exchange', 'release', 'release from'),
   size,
@@ -72,6 +76,16 @@ describe('memory of blocks', () => {
     const own = large.filter((piece) => memory.owns(piece));
     expect(own.length).toBeGreaterThanOrEqual(((BYTES_MAX / 4) * 3 * 0.9) / 30_000);
     expect(own.every((piece) => piece.buffer !== small[0]!.buffer)).toBe(true);
+  });
+
+  it('hands out no block of a slab that was cut anew', () => {
+    const memory = new BlockMemory(65_536, 65_536);
+    const small = Array.from({ length: 60 }, () => memory.allocUnsafe(1_000));
+    for (const piece of small) memory.release(piece);
+    const large = Array.from({ length: 7 }, () => memory.allocUnsafe(8_000).fill(1));
+    expect(large.every((piece) => memory.owns(piece))).toBe(true);
+    for (let i = 0; i < 60; i++) memory.allocUnsafe(1_000).fill(2);
+    expect(large.every((piece) => piece.every((byte) => byte === 1))).toBe(true);
   });
 
   it('does not touch what was handed out before it forgot', () => {
