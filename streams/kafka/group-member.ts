@@ -182,6 +182,9 @@ export class GroupMember {
       groupAssignment: isLeader ? decide(answer.members, topic, partitions) : [],
     });
     this.context.rebalances.inc();
+    // The session may have ended while the member joined: tasks that are let go may yet be fenced, and what confirms the
+    // membership has to be younger than that.
+    await this.telling;
     // A member that slept since may have been replaced: only a heartbeat of this very membership tells.
     await this.heartbeat(generationId);
     this.generation = generationId;
