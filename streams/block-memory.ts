@@ -27,10 +27,11 @@ export class BlockMemory implements Memory {
   private readonly numbers = new Map<ArrayBufferLike, number>();
   /** By slab: blocks that are used. */
   private readonly inUse: number[] = [];
-  /** The slab that is cut, and how much of it is. */
+  /** The slab that is cut. */
   private current = -1;
   /** By class: places of free blocks, as slab number × bytes of a slab + offset. */
   private readonly free: number[][] = [];
+  /** How much of the current slab is cut. */
   private used: number;
   private readonly overflow = new SlabMemory();
 

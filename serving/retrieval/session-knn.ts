@@ -14,7 +14,7 @@
  */
 import type { ItemTables } from '../tables/item-tables.js';
 import type { SessionTable } from '../tables/session-table.js';
-import { Accumulator } from '../tables/top-n.js';
+import { Accumulator, selectBest } from '../tables/top-n.js';
 import { grown } from '../../streams/typed-growth.js';
 import type { RetrievalRequest } from './request.js';
 import { offerSums, type CandidateBuffer, type RetrievalSource } from './source.js';
@@ -73,7 +73,7 @@ export class SessionKnnSource implements RetrievalSource {
     const met = this.meetSessions(request, sessions);
     if (met === 0) return;
     const kept = Math.min(met, this.config.neighbours);
-    if (met > kept) selectNearest(this.met, this.keys, sessions, met, kept);
+    if (met > kept) selectBest({ items: this.met, scores: this.keys, tieBreak: sessions }, met, kept);
     this.sums.clear(tables.items.count);
     let total = 0;
     for (let i = 0; i < kept; i++) total += this.addItemsOf(this.met[i]!, sessions, request.now);
@@ -133,50 +133,5 @@ export class SessionKnnSource implements RetrievalSource {
       sums.add(items[start + i]!, weight * stepWeights[Math.min(STEPS_MAX, i - place) - 1]!);
     }
     return weight;
-  }
-}
-
-/**
- * Step 2: moves the `kept` nearest of `count` sessions to the front (Hoare's quickselect). The order — similarity, then
- * latest, then reference — is total, so the set kept depends on nothing else.
- */
-function selectNearest(
-  slots: Int32Array,
-  keys: Float64Array,
-  sessions: SessionTable,
-  count: number,
-  kept: number,
-): void {
-  const { lastTimes } = sessions;
-  const isNearer = (key: number, slot: number, otherKey: number, otherSlot: number): boolean => {
-    if (key !== otherKey) return key > otherKey;
-    const time = lastTimes[slot]!;
-    const otherTime = lastTimes[otherSlot]!;
-    return time !== otherTime ? time > otherTime : sessions.refOf(slot) < sessions.refOf(otherSlot);
-  };
-  let low = 0;
-  let high = count - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const pivotKey = keys[middle]!;
-    const pivotSlot = slots[middle]!;
-    let left = low;
-    let right = high;
-    while (left <= right) {
-      while (isNearer(keys[left]!, slots[left]!, pivotKey, pivotSlot)) left++;
-      while (isNearer(pivotKey, pivotSlot, keys[right]!, slots[right]!)) right--;
-      if (left > right) break;
-      const key = keys[left]!;
-      const slot = slots[left]!;
-      keys[left] = keys[right]!;
-      slots[left] = slots[right]!;
-      keys[right] = key;
-      slots[right] = slot;
-      left++;
-      right--;
-    }
-    if (kept - 1 <= right) high = right;
-    else if (kept - 1 >= left) low = left;
-    else return;
   }
 }

@@ -13,6 +13,7 @@ import { SESSION_BLOCKS, SESSIONS_PER_BLOCK } from '../../operators/item/session
 import type { ItemSessionsState } from '../../schemas/records.js';
 import type { ItemInterner } from './item-interner.js';
 import { SessionMap } from './session-map.js';
+import type { TieBreak } from './top-n.js';
 import { grown } from '../../streams/typed-growth.js';
 
 export interface SessionTableConfig {
@@ -27,7 +28,7 @@ const NO_BLOCK = -1;
 /** Items' times are kept as ms from the session's first sighting, in 31 bits. */
 const SESSION_SPAN_MS_MAX = 2 ** 31 - 1;
 
-export class SessionTable {
+export class SessionTable implements TieBreak {
   readonly sessionsMax: number;
   readonly itemsPerSession: number;
   // By slot.
@@ -143,6 +144,13 @@ export class SessionTable {
 
   refOf(slot: number): number {
     return this.refs[slot]!;
+  }
+
+  /** Of sessions that are as good: the latest first, then by reference, so that the order is total. */
+  precedes(slot: number, other: number): boolean {
+    const time = this.lastTimes[slot]!;
+    const otherTime = this.lastTimes[other]!;
+    return time !== otherTime ? time > otherTime : this.refOf(slot) < this.refOf(other);
   }
 
   get bytes(): number {

@@ -5,7 +5,7 @@
  */
 import { grown } from '../../streams/typed-growth.js';
 
-/** Decides between equal scores; the item interner is one. */
+/** Decides between equal scores; the item interner and the session table are. */
 export interface TieBreak {
   precedes(left: number, right: number): boolean;
 }
@@ -29,7 +29,7 @@ export class TopN {
 
   constructor(
     readonly capacity: number,
-    private readonly tieBreak: TieBreak,
+    readonly tieBreak: TieBreak,
   ) {
     this.items = new Int32Array(2 * capacity);
     this.scores = new Float64Array(2 * capacity);
@@ -60,17 +60,10 @@ export class TopN {
     if (!this.isSorted) this.sortRange(0, this.length - 1);
   }
 
-  /** Moves the best to the front, in any order, and forgets the others (Hoare's quickselect). */
+  /** Moves the best to the front, in any order, and forgets the others. */
   private keepBest(): void {
     const { capacity } = this;
-    let low = 0;
-    let high = this.length - 1;
-    while (low < high) {
-      const [left, right] = this.partition(low, high);
-      if (capacity - 1 <= right) high = right;
-      else if (capacity - 1 >= left) low = left;
-      else break;
-    }
+    selectBest(this, this.length, capacity);
     this.length = capacity;
     this.threshold = this.scores[capacity - 1]!;
   }
@@ -80,7 +73,7 @@ export class TopN {
     let low = from;
     let high = to;
     while (high - low >= FEW) {
-      const [left, right] = this.partition(low, high);
+      const [left, right] = partition(this, low, high);
       // The smaller part by itself, the larger one here: the depth stays logarithmic whatever is sorted.
       if (right - low < high - left) {
         this.sortRange(low, right);
@@ -91,26 +84,6 @@ export class TopN {
       }
     }
     this.insertRange(low, high);
-  }
-
-  /**
-   * Moves what is no worse than the pivot before what is no better: up to the second of the places returned, and from the first.
-   * The pivot is the middle: what several sorted lists were added up to is nearly in order.
-   */
-  private partition(low: number, high: number): readonly [left: number, right: number] {
-    const { items, scores } = this;
-    const middle = (low + high) >> 1;
-    const score = scores[middle]!;
-    const item = items[middle]!;
-    let left = low;
-    let right = high;
-    while (left <= right) {
-      while (this.isWorse(score, item, scores[left]!, items[left]!)) left++;
-      while (this.isWorse(scores[right]!, items[right]!, score, item)) right--;
-      if (left > right) break;
-      this.swap(left++, right--);
-    }
-    return [left, right];
   }
 
   private insertRange(from: number, to: number): void {
@@ -128,19 +101,59 @@ export class TopN {
     }
   }
 
-  private swap(left: number, right: number): void {
-    const { items, scores } = this;
+  private isWorse(score: number, item: number, otherScore: number, otherItem: number): boolean {
+    return isWorse(this.tieBreak, score, item, otherScore, otherItem);
+  }
+}
+
+/** Scored items in parallel arrays. */
+export interface ScoredItems {
+  readonly items: Int32Array;
+  readonly scores: Float64Array;
+  readonly tieBreak: TieBreak;
+}
+
+/** Moves the `kept` best of the first `count` to the front, in any order, the worst of them last (Hoare's quickselect). */
+export function selectBest(list: ScoredItems, count: number, kept: number): void {
+  let low = 0;
+  let high = count - 1;
+  while (low < high) {
+    const [left, right] = partition(list, low, high);
+    if (kept - 1 <= right) high = right;
+    else if (kept - 1 >= left) low = left;
+    else return;
+  }
+}
+
+/**
+ * Moves what is no worse than the pivot before what is no better: up to the second of the places returned, and from the first.
+ * The pivot is the middle: what several sorted lists were added up to is nearly in order.
+ */
+function partition(list: ScoredItems, low: number, high: number): readonly [left: number, right: number] {
+  const { items, scores, tieBreak } = list;
+  const middle = (low + high) >> 1;
+  const pivotScore = scores[middle]!;
+  const pivotItem = items[middle]!;
+  let left = low;
+  let right = high;
+  while (left <= right) {
+    while (isWorse(tieBreak, pivotScore, pivotItem, scores[left]!, items[left]!)) left++;
+    while (isWorse(tieBreak, scores[right]!, items[right]!, pivotScore, pivotItem)) right--;
+    if (left > right) break;
     const score = scores[left]!;
     const item = items[left]!;
     scores[left] = scores[right]!;
     items[left] = items[right]!;
     scores[right] = score;
     items[right] = item;
+    left++;
+    right--;
   }
+  return [left, right];
+}
 
-  private isWorse(score: number, item: number, otherScore: number, otherItem: number): boolean {
-    return score < otherScore || (score === otherScore && this.tieBreak.precedes(otherItem, item));
-  }
+function isWorse(tieBreak: TieBreak, score: number, item: number, otherScore: number, otherItem: number): boolean {
+  return score < otherScore || (score === otherScore && tieBreak.precedes(otherItem, item));
 }
 
 /** Sums by item index. Dense values with generation stamps: `clear` costs nothing, reading only what was touched. */

@@ -73,12 +73,12 @@ export class ColumnBlock<C extends Columns = Columns> {
     this.rows = rows;
   }
 
-  /** Forgets all rows; nobody may look at what was encoded any more. Returns whether the memory it keeps is worth keeping. */
+  /** Forgets all rows; nobody may look at what was encoded any more. Returns false, with nothing done, where its memory is too much to keep. */
   clear(): boolean {
-    const isWorth = this.offsets.length <= ROWS_KEPT_MAX;
+    if (this.offsets.length > ROWS_KEPT_MAX) return false;
     this.rows = 0;
     for (const column of Object.values(this.columns)) column.clear();
-    return isWorth;
+    return true;
   }
 
   *[Symbol.iterator](): Iterator<RowPlace> {

@@ -13,7 +13,7 @@ export interface SinkBlock<R extends SinkPlace> {
   readonly rows: BlockRows;
   /** Records come ascending by offset. An empty block is never full. */
   append(record: R): Appended;
-  /** Empties a block that was stored. Returns whether to fill it again; where there is no such method, it is not. */
+  /** Empties a block that was stored, to be filled again. Returns false where it is not to be, as if there were no such method. */
   clear?(): boolean;
 }
 

@@ -24,6 +24,7 @@ const offers = fc
       .array(fc.integer({ min: 0, max: 20 }), { minLength: items.length, maxLength: items.length })
       .map((scores) => items.map((item, i) => ({ item, score: scores[i]! / 4 }))),
   );
+const capacity = fc.integer({ min: 1, max: 20 });
 const orders = fc.constantFrom<(list: Offer[]) => Offer[]>(
   (list) => list,
   (list) => [...list].sort(better),
@@ -31,26 +32,29 @@ const orders = fc.constantFrom<(list: Offer[]) => Offer[]>(
 );
 
 it('keeps the best in order, of equal scores those that the tie break puts first', () => {
-  const list = new TopN(10, byNumber);
   fc.assert(
-    fc.property(offers, orders, (offered, ordered) => {
-      list.clear();
+    fc.property(offers, orders, capacity, (offered, ordered, n) => {
+      const list = new TopN(n, byNumber);
       for (const { item, score } of ordered(offered)) list.offer(item, score);
       list.sort();
-      expect(listOf(list)).toEqual([...offered].sort(better).slice(0, 10));
+      expect(listOf(list)).toEqual([...offered].sort(better).slice(0, n));
     }),
     { numRuns: 500 },
   );
 });
 
-it('never turns away what would be among the best', () => {
-  const list = new TopN(5, byNumber);
+it('never turns away what would be among the best, and holds less than twice as many', () => {
   fc.assert(
-    fc.property(offers, (offered) => {
-      list.clear();
-      for (const { item, score } of offered) if (score >= list.threshold) list.offer(item, score);
+    fc.property(offers, capacity, (offered, n) => {
+      const list = new TopN(n, byNumber);
+      offered.forEach(({ item, score }, i) => {
+        if (score >= list.threshold) list.offer(item, score);
+        const best = offered.slice(0, i + 1).sort(better);
+        expect(list.threshold).toBeLessThanOrEqual(best[n - 1]?.score ?? -Infinity);
+        expect(list.length).toBeLessThan(2 * n);
+      });
       list.sort();
-      expect(listOf(list)).toEqual([...offered].sort(better).slice(0, 5));
+      expect(listOf(list)).toEqual([...offered].sort(better).slice(0, n));
     }),
     { numRuns: 500 },
   );
